@@ -1,0 +1,124 @@
+"""Every exception of Flask-PluginKit, as one tree under :class:`PluginError`.
+
+The first group has the names and the places in the tree that 3.x gave them, so that
+``except`` clauses written for 3.x go on working. The second group says more: such an
+exception holds *all* problems of an input, each with where it is, what was found, what was
+expected and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class PluginError(Exception):
+    """Base of every exception that this package raises on purpose."""
+
+
+class ParamError(PluginError):
+    """An argument of a storage or helper function can't be used."""
+
+
+class RunError(PluginError):
+    """Something outside of this process failed, for example pip."""
+
+
+class VersionError(PluginError):
+    """A version isn't semantic, or doesn't match what was required."""
+
+
+class PEPError(PluginError):
+    """A plugin's extension points or metadata are wrong (PEP: plugin extension point)."""
+
+
+class TemplateNotFound(PluginError):
+    """A template file named by a plugin doesn't exist."""
+
+
+class TarError(PluginError):
+    """A tar archive can't be used as a plugin."""
+
+
+class ZipError(PluginError):
+    """A zip archive can't be used as a plugin."""
+
+
+class InstallError(PluginError):
+    """Installing a plugin failed."""
+
+
+class NotCallableError(PluginError):
+    """A function was expected."""
+
+
+class NotImplementedError(PluginError):  # noqa: A001 - the name is 3.x's
+    """A method that a subclass must override was called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with an input that somebody else wrote."""
+
+    where: str
+    """The file, or the plugin and the call: ``hello/__init__.py``, ``hello: register()``."""
+    what: str
+    """The part of it: a dunder, a key, a path into a value such as ``vep[1]['rule']``."""
+    found: str
+    """What stands there, shortened and in printable characters."""
+    expected: str
+    """What would have been right, with an example."""
+    advice: str = ""
+    """What to do about it, where that isn't plain from `expected`."""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}: found {self.found}, expected {self.expected}"
+        return f"{text}; {self.advice}" if self.advice else text
+
+
+class ProblemsError(PluginError):
+    """An exception that carries every problem of one input (`problems`)."""
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        # the single argument makes the exception picklable without further code
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class ManifestError(ProblemsError, PEPError, VersionError):
+    """The metadata of a plugin can't be used.
+
+    3.x raised `PEPError` for a missing dunder and `VersionError` for a version; as one
+    manifest can have both problems, this is both.
+    """
+
+
+class RegistrationError(ProblemsError, PEPError):
+    """What ``register()`` returned can't be used."""
+
+
+class MissingTemplateError(RegistrationError, TemplateNotFound):
+    """``register()`` names a template file that the plugin doesn't have."""
+
+
+class RequirementError(ProblemsError, VersionError):
+    """A plugin that is required is missing, disabled, failing, too old, or part of a cycle."""
+
+
+class ConflictError(ProblemsError, PEPError):
+    """Two owners want the same name or route."""
+
+
+class LoadError(ProblemsError):
+    """A plugin can't be imported; the exception of its code is the ``__cause__``."""
+
+
+class StateError(PluginError):
+    """The wanted state can't be read or written."""
+
+
+class MissingExtraError(RunError):
+    """An optional dependency is needed; the message names the extra to install."""
