@@ -1,0 +1,278 @@
+"""The plugins of one application: loaded, recorded, published, settled.
+
+`Site` is what `PluginManager` keeps for each application. Publishing is one assignment of a
+new snapshot. Routes and names are settled when the application is first used: hosts define
+theirs after ``PluginManager(app)``, and theirs come first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+from .discovery import discover
+from .enlistment import Enlistment
+from .exceptions import ConflictError, Problem
+from .live import templates
+from .live.assets import Assets
+from .live.commands import reserved_names
+from .live.dcp import DcpManager
+from .live.errors import claims_error
+from .live.hooks import ALWAYS, CONTEXT_PROCESSORS, Dispatchers, PinLayer
+from .live.recorder import Tables
+from .live.routes import LiveRule, claim_keys
+from .live.slots import Slots
+from .points import Claim, Conflict, SignalReceiver
+from .snapshot import APPLICATION, Plugin, Snapshot, Status, build, pinned
+from .startup import Loading, Startup
+from .state.files import MarkerStore
+
+FLASK_CONTEXT = ("g", "request", "session", "config", "get_flashed_messages", "url_for")
+EMITTERS = ("emit_tep", "emit_assets", "emit_config", "emit_dcp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of `PluginManager`, checked."""
+
+    logger: logging.Logger
+    sorting: str = ""
+    plugin_packages: tuple[str, ...] = ()
+    plugin_paths: tuple[Path, ...] = ()
+    static_endpoint: str = "assets"
+    static_url_path: str = "/assets"
+    pluginkit_config: dict[str, Any] = field(default_factory=dict)
+    strict: bool | None = None
+    state_dir: Path | None = None
+    host: str | None = None
+
+
+class Site:
+    """One application and its plugins, in this process."""
+
+    def __init__(self, app: Flask, options: Options, base: Path, folder: str) -> None:
+        self.app = app
+        self.options = options
+        self.base = base
+        self.folder = folder
+        self.logger = options.logger
+        self.store = MarkerStore(
+            state_dir=options.state_dir, lock_dir=Path(app.instance_path) / "pluginkit"
+        )
+        self.current = build(self, 0, (), {}, "")
+        self.dcp = DcpManager(self.pin)
+        self.slots = Slots(app, self.pin, self.is_strict)
+        self.assets = Assets(app, self.pin, self.is_strict, options.static_endpoint)
+        self.dispatchers = Dispatchers(app, self)
+        self.settled = False
+        self._connected: set[SignalReceiver] = set()
+        self._adopted: set[int] = set()
+
+    def pin(self) -> Snapshot:
+        """Return the snapshot that the running request uses."""
+        return pinned(self)
+
+    def is_strict(self) -> bool:
+        """Tell whether faults are raised where they could be contained."""
+        strict = self.options.strict
+        return bool(self.app.debug or self.app.testing) if strict is None else strict
+
+    def claims_error(self, error: Exception, broad: bool) -> bool:
+        """Tell whether an error handler is registered for this error."""
+        return claims_error(self.app, error, broad)
+
+    # --- start -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Load every plugin and publish the first snapshot.
+
+        Either this completes, or it raises and the application is as it was before.
+        """
+        startup = Startup(self, self.store, self._report)
+        candidates = discover(
+            base=self.base,
+            folder=self.folder,
+            packages=self.options.plugin_packages,
+            paths=self.options.plugin_paths,
+        )
+        loadings = startup.run(candidates)
+        with ExitStack() as undo:
+            self.tables = Tables(self.app, self.pin, self.settle, self.options.host)
+            undo.callback(self.tables.detach)
+            self._attach(undo)
+            self.enlistment = Enlistment(self.app, self.tables, self.dcp, startup)
+            self.enlistment.run(loadings)
+            if not self.enlistment.brings_globals:
+                self.tables.plain_globals()
+            self._publish([loading.finish() for loading in loadings])
+            self._add_static_rule()
+            undo.pop_all()
+
+    def _report(self, loading: Loading) -> None:
+        """Tell about a plugin that can't be active; in strict mode this ends the start."""
+        if self.is_strict() and loading.error is not None:
+            raise loading.error
+        # 3.x passed over a folder without __init__.py in silence: no line at each start
+        self.logger.warning(
+            "plugin %r is %s: %s", loading.name, loading.status.value, loading.reason
+        )
+
+    def _attach(self, undo: ExitStack) -> None:
+        """Put everything in its place that stands in the application for all plugins."""
+        app = self.app
+        undo.callback(templates.attach(app, self.pin))
+        self.tables.replace(app, "wsgi_app", PinLayer(app.wsgi_app, self))
+        app.jinja_env.globals.update(
+            emit_tep=self.slots.emit,
+            emit_assets=self.assets.emit,
+            emit_config=self.emit_config,
+            emit_dcp=self.dcp.emit,
+        )
+        self.dispatchers.install(ALWAYS)
+        had = dict(app.extensions)
+
+        def restore_extensions() -> None:
+            app.extensions.clear()
+            app.extensions.update(had)
+
+        undo.callback(restore_extensions)
+
+    def _add_static_rule(self) -> None:
+        """Add the rule of all plugins' static files; last of all, as it can't be taken back."""
+        options = self.options
+        host = {"host": options.host} if self.app.url_map.host_matching else {}
+        self.app.add_url_rule(
+            f"{options.static_url_path}/<string:plugin_name>/<path:filename>",
+            endpoint=options.static_endpoint,
+            view_func=self.assets.send,
+            **host,
+        )
+
+    # --- publishing ------------------------------------------------------------------
+
+    def _publish(self, plugins: Iterable[Plugin]) -> None:
+        """Build the snapshot of `plugins` and make it the current one."""
+        rows = tuple(plugins)
+        snapshot = build(
+            self, self.current.generation + 1, rows, self._reserved(rows), self.options.sorting
+        )
+        by_loser: dict[str, list[Conflict]] = {}
+        for conflict in snapshot.conflicts:
+            by_loser.setdefault(conflict.loser, []).append(conflict)
+        if by_loser:
+            rows = tuple(replace(row, conflicts=tuple(by_loser.get(row.name, ()))) for row in rows)
+            snapshot = replace(
+                snapshot,
+                plugins=rows,
+                active={row.name: row for row in rows if row.status is Status.ACTIVE},
+            )
+        self._report_conflicts(snapshot)
+        self.dispatchers.install(snapshot.hooks)
+        if snapshot.tables["context"]:
+            self.dispatchers.install([CONTEXT_PROCESSORS])
+        for receiver in snapshot.receivers:
+            self._connect(receiver)
+        if self.settled:
+            self._adopt(snapshot)
+        self.current = snapshot
+
+    def _report_conflicts(self, snapshot: Snapshot) -> None:
+        known = set(self.current.conflicts)
+        for conflict in snapshot.conflicts:
+            if conflict in known:
+                continue
+            if self.is_strict() and conflict.kind in {"endpoint", "blueprint"}:
+                raise ConflictError(
+                    Problem(
+                        where=f"plugin {conflict.loser}",
+                        what=f"{conflict.kind} {conflict.name!r}",
+                        found=conflict.reason or f"it belongs to {conflict.winner}",
+                        expected="a name of its own",
+                    )
+                )
+            self.logger.warning("%s", conflict)
+
+    def _connect(self, receiver: SignalReceiver) -> None:
+        """Connect one permanent receiver that asks the pin."""
+        if receiver in self._connected:
+            return
+        self._connected.add(receiver)
+
+        def receive(sender: Any, **values: Any) -> Any:
+            if receiver in self.pin().receivers and self._concerns(sender):
+                return receiver.function(sender, **values)
+            return None
+
+        receiver.signal.connect(receive, weak=False)
+
+    def _concerns(self, sender: Any) -> bool:
+        """Signals of another application aren't this one's plugins' business."""
+        return not isinstance(sender, Flask) or sender is self.app
+
+    def _reserved(self, plugins: Iterable[Plugin]) -> dict[Claim, str]:
+        """Return the names that the application itself has."""
+        dicts = self.tables.dicts
+        claims: list[Claim] = [
+            (kind, name)
+            for kind, table in dicts.items()
+            if kind != "global"
+            for name in table.own()
+        ]
+        own_globals = self.app.jinja_env.globals
+        names = dicts["global"].own() if own_globals is dicts["global"] else own_globals
+        claims += [("global", name) for name in (*names, *FLASK_CONTEXT)]
+        claims += [("context", name) for name in (*names, *FLASK_CONTEXT)]
+        if any(getattr(i, "kind", "") == "command" for p in plugins for i in p.contributions):
+            claims += [("command", name) for name in reserved_names()]
+        if self.settled:
+            claims += [
+                ("route", key)
+                for rules in self.app.url_map._rules_by_endpoint.values()
+                for rule in rules
+                if not isinstance(rule, LiveRule) and not rule.build_only
+                for key in claim_keys(rule)
+            ]
+        return dict.fromkeys(claims, APPLICATION)
+
+    def settle(self) -> None:
+        """Decide who gets which name, now that the host has registered its own."""
+        self.settled = True
+        try:
+            self._publish(self.enlistment.late(self.current.plugins))
+        except BaseException:
+            self.settled = False
+            raise
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        """Put the rules of plugins that aren't in the map yet behind all others."""
+        fresh: list[Rule] = []
+        for route in snapshot.routes:
+            if route.rule.serial not in self._adopted:
+                self._adopted.add(route.rule.serial)
+                fresh.append(route.rule)
+        if fresh:
+            self.app.url_map.adopt(fresh)  # type: ignore[attr-defined]
+
+    # --- what templates and operators ask ---------------------------------------------
+
+    def emit_config(self, conf_name: str) -> Any:
+        """Return a configuration value for templates: pluginkit_config, else the app's.
+
+        Secrets are never handed out: ``SECRET_KEY``, its fallbacks, and what the
+        configuration ``PLUGINKIT_SECRET_KEYS`` (a list of names) adds. They are None.
+        """
+        secret = {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}
+        secret.update(self.app.config.get("PLUGINKIT_SECRET_KEYS") or ())
+        if conf_name in secret:
+            self.logger.warning("emit_config(%r) was refused: it is a secret", conf_name)
+            return None
+        if conf_name in self.options.pluginkit_config:
+            return self.options.pluginkit_config[conf_name]
+        return self.app.config.get(conf_name)

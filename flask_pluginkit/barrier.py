@@ -1,0 +1,209 @@
+"""Every call into plugin code passes here: faults, times, and whose code is running.
+
+The barrier is no security boundary. It knows plugin and point of each call, so that a fault
+is counted, logged with its plugin's name, and contained where the page can do without.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import update_wrapper
+from pathlib import Path
+from time import perf_counter
+from types import GeneratorType
+from typing import Any, Final, Protocol
+
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from .exceptions import RunError
+
+
+class Meter:
+    """Calls, faults and times (seconds) of one plugin at one point."""
+
+    __slots__ = ("calls", "errors", "point", "slowest", "total")
+
+    def __init__(self, point: str) -> None:
+        self.point = point
+        self.calls = 0
+        self.errors = 0
+        self.total = 0.0
+        self.slowest = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one call."""
+        self.calls += 1
+        self.total += seconds
+        if seconds > self.slowest:
+            self.slowest = seconds
+
+
+class Home(Protocol):
+    """What the barrier asks of the application that a plugin lives in."""
+
+    logger: logging.Logger
+
+    def is_strict(self) -> bool:
+        """Tell whether faults are to be raised where they could be contained."""
+
+    def claims_error(self, error: Exception, broad: bool) -> bool:
+        """Tell whether an error handler is registered for this error.
+
+        Handlers for every exception (`Exception`, 500) count only if `broad`.
+        """
+
+
+class Resident:
+    """One plugin in one application of this process, as the owner of running code."""
+
+    __slots__ = ("folder", "home", "last_fault", "meters", "module", "name", "optional")
+
+    def __init__(self, home: Home, name: str, folder: Path, optional: bool = False) -> None:
+        self.home = home
+        self.name = name
+        self.folder = folder
+        self.optional = optional
+        self.module = ""
+        self.meters: dict[str, Meter] = {}
+        self.last_fault = ""
+
+    def meter(self, point: str) -> Meter:
+        """Return the meter of `point`, always the same one."""
+        return self.meters.setdefault(point, Meter(point))
+
+    def owns(self, function: object) -> bool:
+        """Tell whether a function or object comes from the plugin's own modules."""
+        module = getattr(function, "__module__", None) or ""
+        return module == self.module or module.startswith(f"{self.module}.")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Make this plugin the owner of what runs inside the block."""
+        token = OWNER.set(self)
+        try:
+            yield
+        finally:
+            OWNER.reset(token)
+
+
+OWNER: ContextVar[Resident | None] = ContextVar("flask_pluginkit.owner", default=None)
+"""The plugin whose code is running, None while the application's own code runs."""
+
+RAISE: Final = object()
+"""As a fallback: let the fault go on to Flask's error handling."""
+
+
+def guard(
+    function: Callable[..., Any], resident: Resident, point: str, fallback: Any = RAISE
+) -> Callable[..., Any]:
+    """Wrap `function`, which belongs to the plugin `resident`, for use at `point`.
+
+    `fallback` is returned in place of a fault, unless it is `RAISE`.
+    """
+    meter = resident.meter(point)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        token = OWNER.set(resident)
+        started = perf_counter()
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            return on_fault(resident, meter, error, fallback)
+        except SystemExit as error:
+            return on_exit(resident, meter, error, fallback)
+        finally:
+            meter.add(perf_counter() - started)
+            OWNER.reset(token)
+
+    try:
+        return update_wrapper(call, function)
+    except AttributeError:  # pragma: no cover - a callable with read-only attributes
+        return call
+
+
+def guard_view(function: Callable[..., Any], resident: Resident, point: str) -> Callable[..., Any]:
+    """Wrap a view: as `guard`, and a generator that it returns runs as the plugin too."""
+    call = guard(function, resident, point)
+
+    def view(*args: Any, **kwargs: Any) -> Any:
+        answer = call(*args, **kwargs)
+        if type(answer) is GeneratorType:
+            return owned(answer, resident)
+        body = getattr(answer, "response", None)
+        if type(body) is GeneratorType:
+            answer.response = owned(body, resident)
+        return answer
+
+    return update_wrapper(view, function)
+
+
+def owned(generator: Iterator[Any], resident: Resident) -> Iterator[Any]:
+    """Yield from `generator` with its plugin as owner of each step."""
+    close = getattr(generator, "close", None)
+    try:
+        while True:
+            token = OWNER.set(resident)
+            try:
+                item = next(generator)
+            except StopIteration:
+                return
+            finally:
+                OWNER.reset(token)
+            yield item
+    finally:
+        if close is not None:
+            close()
+
+
+def on_fault(resident: Resident, meter: Meter, error: Exception, fallback: Any) -> Any:
+    """Count, log and contain `error`; raise it where it must not be contained.
+
+    `HTTPException` and errors that a handler claims are control flow. A handler for every
+    exception claims nothing here: else a catch-all would turn a missing sidebar into an
+    error page.
+    """
+    if isinstance(error, HTTPException) and not isinstance(error, InternalServerError):
+        raise error
+    home = resident.home
+    if home.claims_error(error, broad=False):
+        raise error
+    meter.errors += 1
+    # a fault that passes two barriers of one plugin (a tep in its own page) is told once
+    if getattr(error, "_pluginkit_owner", None) is None:
+        resident.last_fault = "".join(traceback.format_exception(error))
+        _mark(error, resident.name)
+    if fallback is RAISE or home.is_strict():
+        raise error
+    home.logger.error(
+        "plugin %r: %s failed and was left out", resident.name, meter.point, exc_info=error
+    )
+    return fallback
+
+
+def on_exit(resident: Resident, meter: Meter, error: SystemExit, fallback: Any) -> Any:
+    """Turn a plugin's own ``sys.exit()`` into a fault, and let a server's through.
+
+    Servers end a worker by raising SystemExit in a signal handler, wherever it stands: so
+    only an exit that the plugin's own code raised counts as its fault.
+    """
+    last = None
+    for last, _line in traceback.walk_tb(error.__traceback__):
+        pass
+    source = last.f_code.co_filename if last is not None else ""
+    if "_sitebuiltins" not in source and not source.startswith(str(resident.folder)):
+        raise error
+    fault = RunError(f"plugin {resident.name!r} called sys.exit({error.code!r}) at {meter.point}")
+    fault.__cause__ = error
+    return on_fault(resident, meter, fault, fallback)
+
+
+def _mark(error: Exception, owner: str) -> None:
+    """Note on the exception whose it is; one with slots goes unmarked."""
+    try:
+        error._pluginkit_owner = owner  # type: ignore[attr-defined]
+    except AttributeError:
+        return

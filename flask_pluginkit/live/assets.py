@@ -1,0 +1,138 @@
+"""Static files of plugins: ``/assets/<plugin>/<file>`` and ``{{ emit_assets(...) }}``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from flask import Flask, Response, abort, request, send_from_directory, url_for
+from markupsafe import Markup
+from werkzeug.utils import safe_join
+
+from ..exceptions import ParamError
+from ..snapshot import Plugin, Snapshot
+
+YEAR: Final = 31_536_000
+"""Seconds; what RFC 9111 caches treat as for ever."""
+
+HASH_LENGTH: Final = 16
+"""Hex digits of a SHA-256: enough to tell the versions of one file apart."""
+
+
+class Assets:
+    """Serves the static files of the active plugins of one application."""
+
+    def __init__(
+        self, app: Flask, pin: Callable[[], Snapshot], strict: Callable[[], bool], endpoint: str
+    ) -> None:
+        self.app = app
+        self.pin = pin
+        self.strict = strict
+        self.endpoint = endpoint
+        self._hashes: dict[tuple[str, int, int], str] = {}
+
+    def send(self, plugin_name: str, filename: str) -> Response:
+        """Serve one file of an active plugin; 404 for anything else.
+
+        A URL that carries the hash of the file's content is cached as immutable: another
+        content has another URL.
+        """
+        plugin = self.pin().active.get(plugin_name)
+        if plugin is None:
+            abort(404)
+        folder = _static(plugin)
+        response = send_from_directory(folder, filename)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        version = request.args.get("v")
+        if version and version == self._hash(os.path.join(folder, filename)):
+            response.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
+        return response
+
+    def emit(
+        self,
+        plugin_name: str,
+        filename: str,
+        _raw: bool = False,
+        _external: bool = False,
+        **attributes: Any,
+    ) -> Markup:
+        """Return the tag (css, js) or URL (others) of a plugin's static file.
+
+        Args:
+            plugin_name: the plugin's ``__plugin_name__``.
+            filename: the path below its ``static`` folder.
+            _raw: give the URL of a css or js file too.
+            _external: give a full URL with scheme and host.
+            attributes: further attributes of the tag: ``nonce="..."``, ``type="module"``,
+                ``defer=True``; a trailing underscore is dropped (``async_=True``), other
+                underscores become hyphens; False and None leave one out.
+
+        Raises:
+            ParamError: in strict mode, for a plugin or file that isn't there. Else the
+                result is empty, and the log says why.
+
+        """
+        plugin = self.pin().active.get(plugin_name)
+        path = safe_join(_static(plugin), filename) if plugin is not None else None
+        version = self._hash(path) if path is not None else None
+        if version is None:
+            return self._nothing(plugin, plugin_name, filename)
+        url = url_for(
+            self.endpoint,
+            plugin_name=plugin_name,
+            filename=filename,
+            v=version,
+            _external=_external,
+        )
+        extra = _attributes(attributes)
+        if _raw is not True and filename.endswith(".css"):
+            return Markup('<link rel="stylesheet" href="{}"{}>').format(url, extra)
+        if _raw is not True and filename.endswith(".js"):
+            return Markup('<script src="{}"{}></script>').format(url, extra)
+        return Markup.escape(url)
+
+    def _nothing(self, plugin: Plugin | None, name: str, filename: str) -> Markup:
+        if plugin is None:
+            reason = f"emit_assets: no active plugin {name!r} (for its file {filename!r})"
+        else:
+            reason = f"emit_assets: plugin {name!r} has no file {filename!r} in {_static(plugin)}"
+        if self.strict():
+            raise ParamError(reason)
+        self.app.logger.warning("%s", reason)
+        return Markup("")
+
+    def _hash(self, path: str) -> str | None:
+        """Return the hash of a file's content, None if it is no regular file.
+
+        Computed once for each size and time of modification.
+        """
+        try:
+            status = os.stat(path)
+            key = (path, status.st_mtime_ns, status.st_size)
+            if (known := self._hashes.get(key)) is not None:
+                return known
+            if not os.path.isfile(path):
+                return None
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()[:HASH_LENGTH]
+        except (OSError, ValueError):
+            return None
+        self._hashes[key] = digest
+        return digest
+
+
+def _static(plugin: Plugin) -> str:
+    return str(plugin.candidate.folder / "static")
+
+
+def _attributes(attributes: dict[str, Any]) -> Markup:
+    """Return HTML attributes, each with a leading blank."""
+    done = Markup("")
+    for key, value in attributes.items():
+        if value is None or value is False:
+            continue
+        name = key.rstrip("_").replace("_", "-")
+        done += Markup(" {}").format(name) if value is True else Markup(' {}="{}"').format(name, value)
+    return done

@@ -1,0 +1,165 @@
+"""The few functions that stand in Flask's tables for all plugins, and the pin of a request.
+
+One function a table asks the pinned snapshot and runs a tuple loop. Tables that no plugin
+uses get none: what isn't used costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from flask import Flask
+
+from ..snapshot import ENVIRON_KEY, PIN, Snapshot, pinned
+
+Key = tuple[str, str | None]
+
+ALWAYS: Final[tuple[Key, ...]] = (
+    ("before_request_funcs", None),
+    ("after_request_funcs", None),
+    ("teardown_request_funcs", None),
+)
+"""Their place among the application's own hooks is where `PluginManager(app)` stands."""
+
+
+CONTEXT_PROCESSORS: Final[Key] = ("template_context_processors", None)
+"""Where ``tcp`` values reach templates."""
+
+
+class PinLayer:
+    """The WSGI layer that pins the current snapshot for the length of a request."""
+
+    def __init__(self, wsgi_app: Any, site: Any) -> None:
+        self.wsgi_app = wsgi_app
+        self.site = site
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Run the application with the snapshot pinned.
+
+        The ContextVar is for everything inside this call. The environ is for what comes
+        after it: streams and the teardown that follows them.
+        """
+        environ[ENVIRON_KEY] = snapshot = self.site.current
+        token = PIN.set(snapshot)
+        try:
+            return self.wsgi_app(environ, start_response)
+        finally:
+            PIN.reset(token)
+
+
+class Dispatchers:
+    """Puts one function into each table and scope in which plugins have functions."""
+
+    def __init__(self, app: Flask, site: Any) -> None:
+        self.app = app
+        self.site = site
+        self.present: set[Key] = set()
+
+    def install(self, keys: Iterable[Key]) -> None:
+        """Make sure that these tables and scopes have their function."""
+        for key in keys:
+            if key not in self.present:
+                self.present.add(key)
+                self._install(*key)
+
+    def _install(self, table: str, scope: str | None) -> None:
+        function = self._make(table, scope)
+        functions = getattr(self.app, table)
+        if isinstance(functions, dict):
+            functions = functions[scope]
+        # the application's own context processors and Flask's come after, and so win
+        first = table == "template_context_processors" and scope is None
+        list.insert(functions, 0 if first else len(functions), function)
+
+    def _make(self, table: str, scope: str | None) -> Callable[..., Any]:
+        site = self.site
+        key = (table, scope)
+
+        def functions() -> tuple[Any, ...]:
+            return pinned(site).hooks.get(key, ())
+
+        match table:
+            case "before_request_funcs" if scope is None:
+                return _first_answer(lambda: pinned(site).before_request)
+            case "before_request_funcs" | "url_build_error_handlers":
+                return _first_answer(functions)
+            case "after_request_funcs" if scope is None:
+                return _responses(self.app, lambda: pinned(site).after_request)
+            case "after_request_funcs":
+                return _responses(self.app, functions)
+            case "template_context_processors" if scope is None:
+                return _all_variables(lambda: pinned(site))
+            case "template_context_processors" | "shell_context_processors":
+                return _variables(functions)
+            case _:
+                return _each(functions)
+
+
+def _first_answer(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
+    """Make the function of a table whose first answer that isn't None counts."""
+
+    def plugins(*args: Any) -> Any:
+        for function in functions():
+            answer = function(*args)
+            if answer is not None:
+                return answer
+        return None
+
+    return plugins
+
+
+def _responses(app: Flask, functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
+    """Make the function of a table whose functions take and may replace the response.
+
+    3.x ignored what they returned, and so its plugins return anything: only a response
+    counts.
+    """
+
+    def plugins(response: Any) -> Any:
+        for function in functions():
+            answer = function(response)
+            if answer is not None and isinstance(answer, app.response_class):
+                response = answer
+        return response
+
+    return plugins
+
+
+def _variables(functions: Callable[[], tuple[Any, ...]]) -> Callable[[], dict[str, Any]]:
+    """Make the function of a table whose functions give dicts of variables."""
+
+    def plugins() -> dict[str, Any]:
+        variables: dict[str, Any] = {}
+        for function in functions():
+            variables.update(function() or {})
+        return variables
+
+    return plugins
+
+
+def _all_variables(pin: Callable[[], Snapshot]) -> Callable[[], dict[str, Any]]:
+    """Make the context processor of all plugins: their tcp values, then their functions."""
+
+    def plugins() -> dict[str, Any]:
+        snapshot = pin()
+        variables = snapshot.tables["context"]
+        if not snapshot.context_processors:
+            # Flask only reads it
+            return variables  # type: ignore[return-value]
+        variables = dict(variables)
+        for function in snapshot.context_processors:
+            variables.update(function() or {})
+        return variables
+
+    return plugins
+
+
+def _each(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., None]:
+    """Make the function of a table whose functions are called for what they do."""
+
+    def plugins(*args: Any) -> None:
+        for function in functions():
+            function(*args)
+
+    return plugins

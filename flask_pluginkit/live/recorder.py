@@ -1,0 +1,256 @@
+"""Recording what a plugin registers, on the real application.
+
+A scratch application or a copy fails real plugins: they look up extensions, call
+``db.init_app(state.app)`` and keep ``state.app``. So plugins register on the application
+itself, while a ContextVar says whose recording it is; the application's tables then hand
+everything to that recording. A recording that fails is dropped, and leaves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import Any, Final
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+from ..barrier import RAISE, Resident, guard, guard_view
+from ..points import Contribution, ErrorHandler, Hook, Named, Route
+from ..snapshot import Snapshot
+from . import routes
+from .errors import guard_handler
+from .filters import jinja_callable
+from .tables import RECORDING, FunctionList, FunctionTable, HandlerTable, LiveDict
+
+FUNCTION_TABLES: Final = (
+    "before_request_funcs",
+    "after_request_funcs",
+    "teardown_request_funcs",
+    "template_context_processors",
+    "url_value_preprocessors",
+    "url_default_functions",
+)
+FUNCTION_LISTS: Final = (
+    "teardown_appcontext_funcs",
+    "shell_context_processors",
+    "url_build_error_handlers",
+)
+
+GUARDS: Final = frozenset({"before_request_funcs", "url_value_preprocessors"})
+"""Tables whose functions may protect something: a fault in one must not open a door."""
+
+
+class Recording:
+    """What one plugin registers, as contributions in the order in which they came."""
+
+    def __init__(self, app: Flask, resident: Resident, url_map: Any, make_rule: Any) -> None:
+        self.app = app
+        self.resident = resident
+        self.url_map = url_map
+        self.make_rule = make_rule
+        self.blueprint: str | None = None
+        self.parent: str | None = None
+        self._items: list[Contribution] = []
+        self._named: dict[tuple[str, str], Named] = {}
+        self._raw: dict[str, dict[str, Any]] = {}
+
+    @property
+    def contributions(self) -> tuple[Contribution, ...]:
+        """Everything recorded so far."""
+        return (*self._named.values(), *self._items)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Record what is registered inside the block, with the plugin as owner of the code."""
+        token = RECORDING.set(self)
+        try:
+            with self.resident.running():
+                yield
+        finally:
+            RECORDING.reset(token)
+
+    def add(self, item: Contribution) -> None:
+        """Take a contribution that is made already."""
+        self._items.append(item)
+
+    def named(self, kind: str, name: str, value: Any) -> None:
+        """Take an entry of a table."""
+        self._raw.setdefault(kind, {})[name] = value
+        if kind == "blueprint":
+            self.blueprint = name
+        self._named[kind, name] = Named(
+            owner=self.resident.name,
+            blueprint=self._blueprint_of(kind, name),
+            kind=kind,
+            name=name,
+            value=self._guarded(kind, name, value),
+            parent=self.parent if kind == "blueprint" else None,
+        )
+
+    def pending(self, kind: str) -> Mapping[str, Any]:
+        """Give what was taken for a table, as the plugin gave it."""
+        return self._raw.get(kind, {})
+
+    def hook(self, table: str, scope: str | None, function: Any, recorded: bool = True) -> None:
+        """Take a function of a function table; ``hep`` functions aren't `recorded`."""
+        if table in GUARDS:
+            fallback = None if self.resident.optional else RAISE
+        else:
+            fallback = {} if table.endswith("context_processors") else None
+        point = table.removesuffix("_funcs")
+        called = guard(self.app.ensure_sync(function), self.resident, point, fallback)
+        self.add(
+            Hook(
+                owner=self.resident.name,
+                blueprint=self.blueprint,
+                table=table,
+                scope=scope,
+                function=called,
+                recorded=recorded,
+            )
+        )
+
+    def error(self, scope: str | None, code: int | None, error: Any, function: Any) -> None:
+        """Take an error handler."""
+        handler = guard_handler(self.app, self.app.ensure_sync(function), self.resident, scope)
+        self.add(
+            ErrorHandler(
+                owner=self.resident.name,
+                blueprint=self.blueprint,
+                scope=scope,
+                code=code,
+                error=error,
+                function=handler,
+            )
+        )
+
+    def rule(self, rule: Rule) -> None:
+        """Take a routing rule; binding it now shows whether it can be compiled."""
+        live = self.make_rule(rule)
+        live.bind(self.url_map)
+        keys = tuple(routes.claim_keys(live))
+        owner = self.resident.name
+        self.add(Route(owner=owner, blueprint=self.blueprint, rule=live, keys=keys))
+
+    def _blueprint_of(self, kind: str, name: str) -> str | None:
+        if kind == "blueprint":
+            return name.rpartition(".")[0] or None
+        return self.blueprint
+
+    def _guarded(self, kind: str, name: str, value: Any) -> Any:
+        """Wrap the functions among the values of a table."""
+        point = f"{kind} {name}"
+        match kind:
+            case "endpoint":
+                return guard_view(self.app.ensure_sync(value), self.resident, f"view {name}")
+            case "filter" | "test":
+                # an empty text, as the input may be what the filter was to escape
+                empty: Any = "" if kind == "filter" else False
+                return jinja_callable(value, self.resident, point, empty)
+            case "global" | "context" if _is_function(value):
+                return guard(self.app.ensure_sync(value), self.resident, point, "")
+            case _:
+                return value
+
+
+def _is_function(value: object) -> bool:
+    """Tell whether calling it runs a plugin's function (classes and objects stay themselves)."""
+    return isinstance(value, FunctionType | MethodType | BuiltinFunctionType)
+
+
+class Tables:
+    """The tables of one application, replaced by live ones until `detach`."""
+
+    def __init__(
+        self,
+        app: Flask,
+        pin: Callable[[], Snapshot],
+        settle: Callable[[], None],
+        host: str | None = None,
+    ) -> None:
+        self.app = app
+        self.pin = pin
+        self.host = host
+        self._undo = ExitStack()
+        self.dicts: dict[str, LiveDict] = {}
+        try:
+            self._attach(settle)
+        except BaseException:
+            self.detach()
+            raise
+
+    def _attach(self, settle: Callable[[], None]) -> None:
+        app = self.app
+        self._live_dict(app, "view_functions", "endpoint")
+        self._live_dict(app, "blueprints", "blueprint")
+        self._live_dict(app.cli, "commands", "command")
+        self._live_dict(app.jinja_env, "filters", "filter")
+        self._live_dict(app.jinja_env, "tests", "test")
+        self._live_dict(app.jinja_env, "globals", "global")
+        for name in FUNCTION_TABLES:
+            self.replace(app, name, FunctionTable(name, getattr(app, name)))
+        for name in FUNCTION_LISTS:
+            self.replace(app, name, FunctionList(name, None, getattr(app, name)))
+        self.replace(
+            app, "error_handler_spec", HandlerTable(app.error_handler_spec, self._live_handlers)
+        )
+        self._undo.callback(routes.attach(app.url_map, self._record_rule, settle))
+        self._let_recordings_register()
+
+    def replace(self, holder: Any, name: str, value: Any) -> None:
+        """Set an attribute until `detach`."""
+        had = name in vars(holder)
+        before = vars(holder).get(name)
+
+        def restore() -> None:
+            if had:
+                setattr(holder, name, before)
+            else:
+                delattr(holder, name)
+
+        setattr(holder, name, value)
+        self._undo.callback(restore)
+
+    def _live_dict(self, holder: Any, name: str, kind: str) -> None:
+        table = LiveDict(kind, getattr(holder, name), lambda: self.pin().tables[kind])
+        self.dicts[kind] = table
+        self.replace(holder, name, table)
+
+    def plain_globals(self) -> None:
+        """Give Jinja a plain dict of globals again, as no plugin offers one.
+
+        Jinja copies all globals at each render, and a live mapping costs it microseconds.
+        """
+        self.app.jinja_env.globals = self.dicts["global"].own()
+
+    def _live_handlers(self, scope: Any, code: Any) -> Mapping[Any, Any]:
+        return self.pin().errors.get((scope, code)) or {}
+
+    def _record_rule(self, rule: Rule) -> None:
+        recording = RECORDING.get()
+        assert isinstance(recording, Recording)
+        recording.rule(rule)
+
+    def _let_recordings_register(self) -> None:
+        """Let plugins register after the first request, in a recording and only there."""
+        check = self.app._check_setup_finished
+
+        def check_unless_recording(name: str) -> None:
+            if RECORDING.get() is None:
+                check(name)
+
+        self.replace(self.app, "_check_setup_finished", check_unless_recording)
+
+    def recording(self, resident: Resident) -> Recording:
+        """Return a new recording for the plugin `resident`."""
+
+        def make_rule(rule: Rule) -> routes.LiveRule:
+            return routes.make_live(rule, self.pin, self.host)
+
+        return Recording(self.app, resident, self.app.url_map, make_rule)
+
+    def detach(self) -> None:
+        """Give the application its own tables back."""
+        self._undo.close()

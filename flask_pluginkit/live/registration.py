@@ -1,0 +1,212 @@
+"""From the normal forms of ``register()`` to what is recorded on the application.
+
+Blueprints, views and ``on_app_ready`` run Flask's own registration code while a recording
+runs. The order over all plugins is that of 3.x: blueprints, nested ones after their parents,
+then views and everything else; ``on_app_ready`` sees an application that has it all.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Flask
+
+from ..barrier import Resident, guard
+from ..exceptions import PEPError
+from ..ordering import parse_code, parse_file
+from ..points import Named, SignalReceiver, TemplatePart
+from .commands import PluginGroup
+from .dcp import DcpManager
+from .recorder import Recording
+from .slots import compile_code
+from .tables import LiveDict
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A plugin's blueprint where it was registered."""
+
+    blueprint: Blueprint
+    name: str
+    """Its full name, with those of its parents."""
+    prefix: str | None
+
+
+class Registrar:
+    """Records what plugins register on one application."""
+
+    def __init__(self, app: Flask, dcp: DcpManager) -> None:
+        self.app = app
+        self.dcp = dcp
+        self.mounts: dict[str, Mount] = {}
+
+    def record_blueprint(self, recording: Recording, bep: dict[str, Any]) -> bool:
+        """Register a plugin's blueprint; False if its parent isn't there (yet)."""
+        blueprint: Blueprint = bep["blueprint"]
+        options: dict[str, Any] = {"url_prefix": bep["prefix"]}
+        name = blueprint.name
+        if (parent_name := bep.get("parent")) is not None:
+            parent = self.mounts.get(parent_name) or self._own_blueprint(parent_name)
+            if parent is None:
+                return False
+            name = f"{parent.name}.{name}"
+            recording.parent = parent.name
+            prefix = bep["prefix"] if bep["prefix"] is not None else blueprint.url_prefix
+            options["url_prefix"] = _joined(parent.prefix, prefix)
+            options["name_prefix"] = parent.name
+        prefix = options["url_prefix"]
+        if prefix is None:
+            prefix = blueprint.url_prefix
+        try:
+            if self._is_own(name):
+                # Flask would raise; here it is a conflict that costs this blueprint only
+                self._note_taken(recording, name, blueprint)
+                return True
+            with recording.running():
+                blueprint.register(self.app, options)
+        finally:
+            recording.blueprint = recording.parent = None
+        self.mounts.setdefault(blueprint.name, Mount(blueprint, name, prefix))
+        return True
+
+    def _own_blueprint(self, name: str) -> Mount | None:
+        blueprints = self.app.blueprints
+        own = blueprints.own() if isinstance(blueprints, LiveDict) else blueprints
+        if (blueprint := own.get(name)) is None:
+            return None
+        return Mount(blueprint, name, blueprint.url_prefix)
+
+    def _is_own(self, name: str) -> bool:
+        return self._own_blueprint(name) is not None
+
+    @staticmethod
+    def _note_taken(recording: Recording, name: str, blueprint: Blueprint) -> None:
+        owner = recording.resident.name
+        recording.add(Named(owner=owner, kind="blueprint", name=name, value=blueprint))
+
+    def record_view(self, recording: Recording, row: tuple[Any, ...]) -> bool:
+        """Register one view function; False if its blueprint isn't there (yet)."""
+        rule, view, endpoint, options, on_blueprint = row
+        if not on_blueprint:
+            with recording.running():
+                self.app.add_url_rule(rule, endpoint, view, **options)
+            return True
+        mount = self.mounts.get(on_blueprint) or self._own_blueprint(on_blueprint)
+        if mount is None:
+            return False
+        settings: dict[str, Any] = {"url_prefix": mount.prefix}
+        if parents := mount.name.rpartition(".")[0]:
+            settings["name_prefix"] = parents
+        recording.blueprint = mount.name
+        try:
+            with recording.running():
+                state = mount.blueprint.make_setup_state(self.app, settings)
+                state.add_url_rule(rule, endpoint, view, **options)
+        finally:
+            recording.blueprint = None
+        return True
+
+    def record_class(self, recording: Recording, view_class: Any, options: dict[str, Any]) -> None:
+        """Register a class-based view, Flask-Classful's or Flask's own."""
+        with recording.running():
+            if hasattr(view_class, "register"):
+                view_class.register(self.app, **options)
+                return
+            rest = {key: value for key, value in options.items() if key not in {"rule", "name"}}
+            name = options.get("endpoint") or options.get("name") or view_class.__name__.lower()
+            self.app.add_url_rule(options["rule"], view_func=view_class.as_view(name), **rest)
+
+    def record_rest(self, recording: Recording, shapes: dict[str, Any], has_file: Any) -> None:
+        """Record everything that needs no registration code of Flask's."""
+        resident = recording.resident
+        for hook, function in shapes["hep"].items():
+            recording.hook(f"{hook}_funcs", None, function, recorded=False)
+        for kind in ("filter", "test"):
+            for name, function in shapes[kind]:
+                recording.named(kind, name, function)
+        for kind, table in (("tcp", "context"), ("global", "global")):
+            for name, value in shapes[kind].items():
+                recording.named(table, name, value)
+        with recording.running():
+            for error, function in shapes["errhandler"]:
+                self.app.register_error_handler(error, function)
+            for event, function, position in shapes["dcp"]:
+                self.dcp.push(event, function, position)
+        for signal, function in shapes["signal"]:
+            called = guard(self.app.ensure_sync(function), resident, f"signal {signal.name}", None)
+            recording.add(SignalReceiver(owner=resident.name, signal=signal, function=called))
+        if shapes["cli"]:
+            group = PluginGroup(self.app, resident, shapes["cli"])
+            recording.named("command", resident.name, group)
+        for part in self._parts(resident, shapes["tep"], has_file):
+            recording.add(part)
+
+    def _parts(
+        self, resident: Resident, teps: dict[str, dict[str, str]], has_file: Callable[[str], bool]
+    ) -> Iterator[TemplatePart]:
+        for slot, part in teps.items():
+            ((kind, text),) = part.items()
+            is_file = kind == "fil"
+            order, text = parse_file(text, has_file) if is_file else parse_code(text)
+            yield TemplatePart(
+                owner=resident.name,
+                slot=slot,
+                order=order,
+                is_file=is_file,
+                text=text,
+                template=self._template(resident.name, slot, is_file, text),
+                meter=resident.meter(f"tep {slot}"),
+                resident=resident,
+            )
+
+    def _template(self, owner: str, slot: str, is_file: bool, text: str) -> Callable[[], Any]:
+        """Make what gives the compiled template, at its first use: compiling takes longer
+        than all the rest of loading a plugin, and no page shows every slot."""
+        app = self.app
+        if is_file:
+            return lambda: app.jinja_env.get_template(f"{owner}:{text}")
+        return lambda: compile_code(app, owner, slot, text)
+
+    def record_ready(self, recording: Recording, module: Any) -> list[str]:
+        """Call a plugin's ``on_app_ready`` and return which attributes of the app it changed.
+
+        It takes the application, or nothing: told by its signature, not by calling twice.
+        """
+        function = getattr(module, "on_app_ready", None)
+        if function is None:
+            return []
+        if not callable(function):
+            raise PEPError(f"{recording.resident.name}: on_app_ready is no function")
+        before = dict(vars(self.app))
+        arguments = (self.app,) if _takes_argument(function) else ()
+        with self.app.app_context(), recording.running():
+            self.app.ensure_sync(function)(*arguments)
+        return sorted(
+            name
+            for name, value in vars(self.app).items()
+            if before.get(name, recording) is not value and name not in _HARMLESS
+        )
+
+
+_HARMLESS = frozenset({"_got_first_request", "name", "logger", "jinja_env"})
+"""Attributes that Flask fills in by itself when they are first read."""
+
+
+def _takes_argument(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
+def _joined(parent: str | None, child: str | None) -> str | None:
+    """Join URL prefixes as Flask does for nested blueprints."""
+    if parent is None or child is None:
+        return child if parent is None else parent
+    return f"{parent.rstrip('/')}/{child.lstrip('/')}"

@@ -1,0 +1,179 @@
+"""Routing rules that know whether they are live, and the map that holds them.
+
+Werkzeug's matcher asks a rule for its `methods`: a rule without any matches nothing, and
+leaves no trace in 404, 405 and OPTIONS answers. So a toggle rebuilds nothing: the rule asks
+the pinned snapshot. Plugins' rules join the map when it is first used, after all rules of
+the application, because werkzeug takes the first of two equal ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from threading import RLock
+from typing import Any, cast
+
+from werkzeug.routing import Map, Rule
+from werkzeug.routing.rules import RuleFactory
+
+from ..snapshot import Snapshot
+from .tables import RECORDING
+
+_serials = count(1)
+_NO_METHODS: frozenset[str] = frozenset()
+_classes: dict[type, type] = {}
+
+
+class LiveRule(Rule):
+    """A rule that exists only for requests whose snapshot has it.
+
+    Instances are made by `make_live` from the rules that plugins register.
+    """
+
+    serial: int
+    pin: Callable[[], Snapshot]
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the pinned snapshot has this rule."""
+        return self.serial in self.pin().rules
+
+    @property
+    def methods(self) -> Any:
+        """The methods that it answers, none while it isn't live; None means all."""
+        return self.__dict__["methods"] if self.is_live else _NO_METHODS
+
+    @methods.setter
+    def methods(self, methods: Any) -> None:
+        self.__dict__["methods"] = methods
+
+    def suitable_for(self, values: Any, method: str | None = None) -> bool:
+        """Tell whether a URL can be built from this rule."""
+        return self.is_live and super().suitable_for(values, method)
+
+    def get_empty_kwargs(self) -> dict[str, Any]:
+        """Return what a copy is made from, whether or not the rule is live."""
+        return {**super().get_empty_kwargs(), "methods": self.__dict__["methods"]}
+
+    def _compile_builder(self, append_unknown: bool = True) -> Any:
+        """Compile the URL builder at its first use.
+
+        Builders are most of what a rule costs, and few rules of a large site are ever built
+        in one process.
+        """
+        compile_now = super()._compile_builder
+
+        def build(rule: Rule, **values: Any) -> Any:
+            compiled = compile_now(append_unknown).__get__(rule, None)
+            setattr(rule, "_build_unknown" if append_unknown else "_build", compiled)
+            return compiled(**values)
+
+        return build
+
+
+def claim_keys(rule: Rule) -> Iterator[tuple[object, str]]:
+    """Yield what makes two bound rules the same: equal parts, and a method in common."""
+    parts = tuple((part.content, part.static, part.final) for part in rule._parts)
+    methods = rule.__dict__["methods"]
+    if methods is None:
+        methods = {"any"}
+    implied = {"HEAD"} if "GET" in methods else set()
+    if getattr(rule, "provide_automatic_options", False):
+        implied.add("OPTIONS")
+    return (((parts, rule.websocket), method) for method in sorted(methods - implied))
+
+
+def make_live(rule: Rule, pin: Callable[[], Snapshot], host: str | None) -> LiveRule:
+    """Turn the unbound `rule` into a live one, whatever subclass of Rule it is.
+
+    `host` is given to rules without one, for applications with host matching.
+    """
+    kind = type(rule)
+    if kind not in _classes:
+        _classes[kind] = type(f"Live{kind.__name__}", (LiveRule, kind), {})
+    rule.__class__ = _classes[kind]
+    live = cast(LiveRule, rule)
+    live.serial = next(_serials)
+    live.pin = pin
+    if host and not live.host:
+        live.host = host
+    return live
+
+
+class LiveMap(Map):
+    """The application's map. `attach` makes one from it, `settle` is called once."""
+
+    record_rule: Callable[[Rule], None]
+    settle_lock: Any
+
+    def add(self, rulefactory: RuleFactory) -> None:
+        """Add rules; into the recording while one runs."""
+        if RECORDING.get() is None:
+            super().add(rulefactory)
+            return
+        for rule in rulefactory.get_rules(self):
+            self.record_rule(rule)
+
+    @property
+    def _rules(self) -> list[Rule]:
+        """The rules that exist for this request: what is listed and suggested."""
+        every = (rule for rules in self._rules_by_endpoint.values() for rule in rules)
+        return [rule for rule in every if getattr(rule, "is_live", True)]
+
+    def iter_rules(self, endpoint: Any | None = None) -> Iterator[Rule]:
+        """Yield the rules that exist for this request."""
+        found = super().iter_rules(endpoint)
+        return (rule for rule in found if getattr(rule, "is_live", True))
+
+    def adopt(self, rules: Iterable[Rule]) -> None:
+        """Add rules that are bound to this map already."""
+        for rule in rules:
+            if not rule.build_only:
+                self._matcher.add(rule)
+            self._rules_by_endpoint.setdefault(rule.endpoint, []).append(rule)
+        self._remap = True
+
+
+def attach(
+    url_map: Map, record_rule: Callable[[Rule], None], settle: Callable[[], None]
+) -> Callable[[], None]:
+    """Make `url_map` a `LiveMap` and return a function that undoes it.
+
+    `settle` is called when the map is first used for matching, building or listing.
+    """
+    kind = type(url_map)
+    url_map.__class__ = type(f"Live{kind.__name__}", (LiveMap, kind), {})
+    live = cast(LiveMap, url_map)
+    live.record_rule = record_rule
+    live.settle_lock = RLock()
+
+    settling = False
+
+    def first_update() -> None:
+        nonlocal settling
+        # Other threads wait until all rules are in: a request must not miss half of them.
+        # What settle() itself looks up in the map comes back here and passes.
+        with live.settle_lock:
+            if "update" in live.__dict__ and not settling:
+                settling = True
+                try:
+                    settle()
+                    del live.__dict__["update"]
+                finally:
+                    settling = False
+        kind.update(live)
+
+    # Werkzeug calls update() before each use. As an instance attribute the first one hides
+    # the method, then takes itself away: afterwards nothing is left in the way of requests.
+    live.__dict__["update"] = first_update
+
+    def detach() -> None:
+        url_map.__class__ = kind
+        live.__dict__.pop("update", None)
+
+    return detach

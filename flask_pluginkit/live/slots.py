@@ -1,0 +1,162 @@
+"""Rendering template slots: ``{{ emit_tep("nav") }}``.
+
+Flask runs the context processors and copies all globals for each template that it renders.
+The parts of one slot are small and many: here that is done once for all of them, and parts
+that leave nothing in their context share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from flask import Flask
+from flask.signals import before_render_template, template_rendered
+from jinja2 import Template
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+
+from ..barrier import OWNER, on_fault
+from ..points import TemplatePart
+from ..snapshot import Snapshot
+
+EMPTY = Markup("")
+
+
+def compile_code(app: Flask, owner: str, slot: str, source: str) -> Template:
+    """Compile the code of a tep, as a template of the plugin `owner`.
+
+    The name tells whose it is, and ends with ``.html`` so that it is escaped as Flask escapes
+    text without a name.
+    """
+    environment = app.jinja_env
+    name = f"{owner}:<tep {slot}>.html"
+    code = environment.compile(source, name=name, filename=f"<{name}>")
+    return environment.template_class.from_code(environment, code, environment.make_globals(None))
+
+
+def is_pure(template: Template) -> bool:
+    """Tell whether rendering leaves the context as it was.
+
+    Jinja compiles top-level assignments and imports to writes to ``context.vars``; blocks
+    and ``extends`` belong to the context of one template.
+    """
+    code = template.root_render_func.__code__
+    return (
+        not template.blocks
+        and "vars" not in code.co_names
+        and "parent_template" not in code.co_varnames
+    )
+
+
+class Slots:
+    """Renders the slots of one application."""
+
+    def __init__(self, app: Flask, pin: Callable[[], Snapshot], strict: Callable[[], bool]) -> None:
+        self.app = app
+        self.pin = pin
+        self.strict = strict
+
+    def emit(self, tep: str, typ: str = "all", /, **context: Any) -> Markup:
+        """Render every part of the slot `tep` in its order.
+
+        Args:
+            tep: the name of the slot.
+            typ: ``"fil"`` for template files only, ``"cod"`` for code only, else all.
+            context: variables for the templates, beside those of the context processors.
+
+        """
+        snapshot = self.pin()
+        if (slot := snapshot.slots.get(tep)) is None:
+            return EMPTY
+        parts = slot.files if typ == "fil" else slot.codes if typ == "cod" else slot.all
+        if not parts:
+            return EMPTY
+        return Markup(_Rendering(self, snapshot, context).render(parts))
+
+
+class _Rendering:
+    """One emit: the variables of its parts, and the contexts that they can share."""
+
+    def __init__(self, slots: Slots, snapshot: Snapshot, variables: dict[str, Any]) -> None:
+        self.app = slots.app
+        self.strict = slots.strict
+        self.memo = snapshot.memo
+        self.environment = slots.app.jinja_env
+        slots.app.update_template_context(variables)
+        self.variables = variables
+        self.parent = {**self.environment.globals, **variables}
+        self.shared: dict[bool, Context] = {}
+        self.signals = bool(before_render_template.receivers or template_rendered.receivers)
+
+    def render(self, parts: tuple[TemplatePart, ...]) -> str:
+        concat = self.environment.concat
+        done = []
+        for part in parts:
+            token = OWNER.set(part.resident)
+            started = perf_counter()
+            try:
+                template, pure = self.template_of(part)
+                context = self.context_of(template, pure)
+                if self.signals:
+                    self.send(before_render_template, template)
+                done.append(concat(template.root_render_func(context)))
+                if self.signals:
+                    self.send(template_rendered, template)
+            except Exception as error:
+                self.shared.clear()
+                done.append(self.fault(part, error))
+            finally:
+                part.meter.add(perf_counter() - started)
+                OWNER.reset(token)
+        return concat(done)
+
+    def template_of(self, part: TemplatePart) -> tuple[Template, bool]:
+        """Return the compiled template of `part`, and whether it is pure.
+
+        Kept per snapshot: Jinja's own cache holds 400 templates. Files are looked up again
+        each time if they may change.
+        """
+        found: tuple[Template, bool] | None = self.memo.get(part)
+        if found is None or (part.is_file and self.environment.auto_reload):
+            template = part.template()
+            found = self.memo[part] = (template, is_pure(template))
+        return found
+
+    def context_of(self, template: Template, pure: bool) -> Context:
+        """Return a context over the common variables, a fresh one unless it can be shared."""
+        environment = self.environment
+        name = template.name
+        if not pure:
+            return environment.context_class(environment, self.parent, name, template.blocks)
+        escapes = environment.autoescape
+        escaped = bool(escapes(name)) if callable(escapes) else escapes
+        if (context := self.shared.get(escaped)) is None:
+            context = environment.context_class(environment, self.parent, name, {})
+            self.shared[escaped] = context
+        return context
+
+    def send(self, signal: Any, template: Template) -> None:
+        """Tell listeners what is rendered, as Flask does."""
+        signal.send(
+            self.app,
+            _async_wrapper=self.app.ensure_sync,
+            template=template,
+            context=self.variables,
+        )
+
+    def fault(self, part: TemplatePart, error: Exception) -> str:
+        """Count and log a fault, and return what stands on the page in its place."""
+        try:
+            # points the traceback at the lines of the template
+            self.environment.handle_exception()
+        except Exception as rewritten:
+            error = rewritten
+        on_fault(part.resident, part.meter, error, "")
+        if not self.app.debug:
+            return ""
+        return Markup(
+            '<div role="alert" style="border:2px solid #c00;padding:.5em;font:14px monospace">'
+            "plugin <b>{}</b>: {} failed: {}</div>"
+        ).format(part.owner, part.meter.point, escape(f"{type(error).__name__}: {error}"))

@@ -1,0 +1,393 @@
+"""`PluginManager`: what a host application makes, and what its operator asks."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import logging
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from flask import Flask, current_app
+from markupsafe import Markup
+
+from . import records
+from .application import Options, Site
+from .attribution import Attribution
+from .exceptions import PluginError
+from .kinds import is_prefix
+from .live.dcp import DcpManager
+from .pip import egg_name, is_installed, pip_install
+from .snapshot import Conflict, Plugin, Snapshot
+from .state.base import WantedState
+
+
+class PluginManager:
+    """Loads plugins into Flask applications.
+
+    Args:
+        app: the application; without it, call `init_app` later, once for each application.
+        plugins_base: the folder that holds `plugins_folder`; default: the application's
+            ``root_path``.
+        plugins_folder: the name of the folder of local plugins. It need not exist.
+        logger: where faults and refusals are logged; default: this module's logger.
+        stpl: the order of the parts of one tep. ``"asc"`` (or True) and ``"desc"`` go by the
+            ``order@`` of files and code together; False (default) is plugin order, files
+            before code.
+        stpl_reverse: of 3.2: with ``stpl=True``, whether the order is descending.
+        plugin_packages: dotted names of packages that are plugins.
+        plugin_paths: folders in which ``pluginkit_plugins`` is looked for, beside those of
+            ``sys.path``.
+        install_packages: ``{"pkgs": [...], "target_dir", "index", "upgrade", "quiet"}``: what
+            to install by pip before looking for plugins; an entry ``...#egg=NAME`` that is
+            installed is passed over.
+        static_endpoint: the endpoint of plugins' static files.
+        static_url_path: the URL prefix of plugins' static files.
+        pluginkit_config: values for ``{{ emit_config("name") }}``.
+        strict: True raises what could be contained, at start and at run time; False never;
+            None (default) does while the application is in debug or testing mode.
+        state_dir: the folder for what is to be remembered (which plugins are disabled);
+            default: beside the code of each plugin.
+        host: the host of plugins' rules, for applications with host matching.
+
+    Raises:
+        TypeError: for an option that doesn't exist.
+        PluginError: for a value that can't be used; in strict mode for the first plugin
+            that can't be loaded.
+
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        plugins_base: str | PathLike[str] | None = None,
+        plugins_folder: str = "plugins",
+        **options: Any,
+    ) -> None:
+        self._install = _install_option(options.pop("install_packages", None))
+        self.options = _read_options(options)
+        self.logger = self.options.logger
+        self.stpl = bool(self.options.sorting)
+        self.stpl_reverse = self.options.sorting == "desc"
+        self.plugin_packages = list(self.options.plugin_packages)
+        self.static_endpoint = self.options.static_endpoint
+        self.static_url_path = self.options.static_url_path
+        self.pluginkit_config = self.options.pluginkit_config
+        self._sites: WeakKeyDictionary[Flask, Site] = WeakKeyDictionary()
+        self._latest: Site | None = None
+        if app is not None:
+            self.init_app(app, plugins_base, plugins_folder)
+
+    def init_app(
+        self,
+        app: Flask,
+        plugins_base: str | PathLike[str] | None = None,
+        plugins_folder: str = "plugins",
+    ) -> None:
+        """Load the plugins of `app`.
+
+        Either this completes, or it raises and the application is as it was.
+
+        Raises:
+            PluginError: the application has a manager already, or, in strict mode, a plugin
+                can't be loaded.
+
+        """
+        if "pluginkit" in app.extensions:
+            raise PluginError(f"{app!r} has a PluginManager already: init_app() is called once")
+        base = Path(plugins_base if plugins_base is not None else app.root_path)
+        self.plugins_folder = plugins_folder
+        self.plugins_abspath = str(base / plugins_folder)
+        self._install_packages(app)
+        site = Site(app, self.options, base, plugins_folder)
+        latest, self._latest = self._latest, site
+        self._sites[app] = site
+        app.extensions["pluginkit"] = self
+        try:
+            site.start()
+        except BaseException:
+            del app.extensions["pluginkit"], self._sites[app]
+            self._latest = latest
+            raise
+
+    def _install_packages(self, app: Flask) -> None:
+        packages, settings = self._install
+        if target := app.config.get("PLUGINKIT_PIP_TARGET_DIR"):
+            settings = {**settings, "target_dir": target}
+        for package in packages:
+            name = egg_name(package)
+            if name is None or not is_installed(name):
+                pip_install(package, **settings)
+        if packages:
+            importlib.invalidate_caches()
+
+    def _site(self) -> Site:
+        """Return the site of the current application, else that of the last one."""
+        if current_app:
+            site = self._sites.get(current_app._get_current_object())  # type: ignore[attr-defined]
+            if site is not None:
+                return site
+        if self._latest is None:
+            raise PluginError("this PluginManager has no application yet: call init_app(app)")
+        return self._latest
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Everything that is live in the current application, as one immutable value."""
+        return self._site().pin()
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """Every plugin that was found: name, version, status, reason, traceback, counts, times."""
+        return self.snapshot.plugins
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """The contributions that were refused because somebody else has their name or route."""
+        return self.snapshot.conflicts
+
+    def owner_of(self, kind: str, name: str) -> str | None:
+        """Return the plugin that provides something, None if no plugin does.
+
+        Args:
+            kind: ``route`` (a rule or a path), ``endpoint``, ``blueprint``, ``filter``,
+                ``test``, ``global``, ``context``, ``command`` or ``template``.
+            name: such as ``/shop/<int:item>``, ``/shop/7``, ``shop.item``, ``money``.
+
+        Raises:
+            PluginError: `kind` is none of these.
+
+        """
+        return records.owner_of(self._site().app, self.snapshot, kind, name)
+
+    def owners_of(self, kind: str, name: object) -> tuple[str, ...]:
+        """Return the plugins that take part in something, in the order in which they do.
+
+        Args:
+            kind: ``tep``, ``hep``, ``errhandler`` or ``dcp``.
+            name: the slot, the hook (``before_request``), the code or exception class, or
+                the event.
+
+        Raises:
+            PluginError: `kind` is none of these.
+
+        """
+        return records.owners_of(self._site().dcp, self.snapshot, kind, name)
+
+    def _plugin(self, plugin_name: str) -> Plugin:
+        for plugin in self.plugins:
+            if plugin.name == plugin_name:
+                return plugin
+        raise PluginError(f"No plugin named {plugin_name} was found")
+
+    def enable_plugin(self, plugin_name: str) -> None:
+        """Ask for a plugin to be enabled; it is at the next start of the application.
+
+        Raises:
+            PluginError: there is no such plugin.
+            StateError: the place where that is remembered can't be written.
+
+        """
+        self._want(plugin_name, WantedState.ENABLED)
+
+    def disable_plugin(self, plugin_name: str) -> None:
+        """Ask for a plugin to be disabled; it is at the next start of the application.
+
+        Raises:
+            PluginError: there is no such plugin.
+            StateError: the place where that is remembered can't be written.
+
+        """
+        self._want(plugin_name, WantedState.DISABLED)
+
+    def _want(self, plugin_name: str, state: WantedState) -> None:
+        plugin = self._plugin(plugin_name)
+        self._site().store.write(plugin.name, plugin.candidate.folder, state)
+
+    # --- what templates use -----------------------------------------------------------
+
+    def emit_tep(self, tep: str, typ: str = "all", /, **context: Any) -> Markup:
+        """Render the template slot `tep`; see `live.slots.Slots.emit`."""
+        return self._site().slots.emit(tep, typ, **context)
+
+    def emit_assets(
+        self,
+        plugin_name: str,
+        filename: str,
+        _raw: bool = False,
+        _external: bool = False,
+        **attributes: Any,
+    ) -> Markup:
+        """Return tag or URL of a plugin's static file; see `live.assets.Assets.emit`."""
+        return self._site().assets.emit(plugin_name, filename, _raw, _external, **attributes)
+
+    def emit_config(self, conf_name: str) -> Any:
+        """Return a configuration value for templates, never a secret."""
+        return self._site().emit_config(conf_name)
+
+    @property
+    def _dcp_manager(self) -> DcpManager:
+        """The dynamic connection points of the current application (name of 3.x)."""
+        return self._site().dcp
+
+    # --- 3.x --------------------------------------------------------------------------
+
+    @property
+    def get_all_plugins(self) -> list[Attribution]:
+        """Every plugin as a 3.x record."""
+        return [records.record(plugin) for plugin in self.plugins]
+
+    @property
+    def get_enabled_plugins(self) -> list[Attribution]:
+        """Every active plugin as a 3.x record."""
+        return [records.record(plugin) for plugin in self.snapshot.active.values()]
+
+    def get_plugin_info(self, plugin_name: str) -> Attribution:
+        """Return the 3.x record of one plugin, or raise `PluginError`."""
+        return records.record(self._plugin(plugin_name))
+
+    def _shapes(self, kind: str) -> list[Any]:
+        return [plugin.shapes[kind] for plugin in self.snapshot.active.values()]
+
+    @property
+    def get_enabled_teps(self) -> dict[str, dict[str, list[str]]]:
+        """``{slot: {"fil": [...], "cod": [...]}}`` of the active plugins."""
+        return records.merged_teps(self._shapes("tep"))
+
+    @property
+    def get_enabled_heps(self) -> dict[str, list[Any]]:
+        """``{hook: [function]}`` of the active plugins."""
+        return records.merged_heps(self._shapes("hep"))
+
+    @property
+    def get_enabled_beps(self) -> list[dict[str, Any]]:
+        """The blueprints of the active plugins."""
+        return [bep for bep in self._shapes("bep") if bep]
+
+    @property
+    def get_enabled_veps(self) -> list[tuple[Any, ...]]:
+        """``[(rule, view_func, endpoint, options, _blueprint)]`` of the active plugins."""
+        return [row for rows in self._shapes("vep") for row in rows]
+
+    @property
+    def get_enabled_cveps(self) -> list[tuple[Any, ...]]:
+        """``[(view_class, options)]`` of the active plugins."""
+        return [row for rows in self._shapes("cvep") for row in rows]
+
+    @property
+    def get_enabled_filters(self) -> list[tuple[str, Any]]:
+        """``[(name, function)]`` of the active plugins."""
+        return [row for rows in self._shapes("filter") for row in rows]
+
+    @property
+    def get_enabled_errhandlers(self) -> list[tuple[Any, Any]]:
+        """``[(code or class, function)]`` of the active plugins."""
+        return [row for rows in self._shapes("errhandler") for row in rows]
+
+    @property
+    def get_enabled_tcps(self) -> list[dict[str, Any]]:
+        """``[{name: value}]`` of the active plugins."""
+        return [{name: value} for tcp in self._shapes("tcp") for name, value in tcp.items()]
+
+
+def _read_options(options: dict[str, Any]) -> Options:
+    """Check the options of a manager."""
+    known = [*_OPTIONS, "install_packages"]
+    for name in options.keys() - set(known):
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise TypeError(f"PluginManager got an unknown option {name!r}{hint}")
+    read = {name: check(options[name]) for name, check in _OPTIONS.items() if name in options}
+    sorting = read.pop("stpl", "")
+    if read.pop("stpl_reverse", False) and sorting and options["stpl"] is True:
+        sorting = "desc"
+    read.setdefault("logger", logging.getLogger("flask_pluginkit"))
+    endpoint = read.get("static_endpoint", "assets")
+    read.setdefault("static_url_path", f"/{endpoint}")
+    return Options(sorting=sorting, **read)
+
+
+def _sorting(value: Any) -> str:
+    if value is False or value is None:
+        return ""
+    if value is True:
+        return "asc"
+    if value in {"asc", "ASC", "desc", "DESC"}:
+        return str(value).lower()
+    raise PluginError(f"Invalid stpl: found {value!r}, expected True, False, 'asc' or 'desc'")
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value or (), list | tuple) or not all(isinstance(v, str) for v in value or ()):
+        raise PluginError(
+            f"Invalid plugin_packages: found {value!r}, expected a list of names such as ['hello']"
+        )
+    return tuple(value or ())
+
+
+def _paths(value: Any) -> tuple[Path, ...]:
+    if not isinstance(value or (), list | tuple):
+        raise PluginError(f"Invalid plugin_paths: found {value!r}, expected a list of folders")
+    return tuple(Path(path) for path in value or ())
+
+
+def _url_path(value: Any) -> str:
+    if not isinstance(value, str) or not is_prefix(value):
+        raise PluginError(
+            f"Invalid static_url_path: found {value!r}, expected text such as '/assets'"
+        )
+    return value
+
+
+def _config(value: Any) -> dict[str, Any]:
+    if not isinstance(value or {}, dict):
+        raise PluginError(f"Invalid pluginkit_config: found {value!r}, expected a dict")
+    return value or {}
+
+
+def _type_checked(name: str, kinds: type | tuple[type, ...], expected: str) -> Any:
+    def check(value: Any) -> Any:
+        if not isinstance(value, kinds):
+            raise PluginError(f"Invalid {name}: found {value!r}, expected {expected}")
+        return value
+
+    return check
+
+
+_OPTIONS: Mapping[str, Any] = {
+    "logger": _type_checked("logger", (logging.Logger, logging.LoggerAdapter), "a Logger"),
+    "stpl": _sorting,
+    "stpl_reverse": _type_checked("stpl_reverse", bool, "True or False"),
+    "plugin_packages": _names,
+    "plugin_paths": _paths,
+    "static_endpoint": lambda value: _type_checked("static_endpoint", str, "a name")(
+        value or "assets"
+    ),
+    "static_url_path": _url_path,
+    "pluginkit_config": _config,
+    "strict": _type_checked("strict", (bool, type(None)), "True, False or None"),
+    "state_dir": lambda value: None if value is None else Path(value),
+    "host": _type_checked("host", (str, type(None)), "a host pattern as text"),
+}
+"""The options and what checks each; a wrong value is a `PluginError`, as in 3.x."""
+
+
+def _install_option(value: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Check ``install_packages`` and return the packages and pip's settings."""
+    settings = dict(value or {}) if isinstance(value or {}, Mapping) else None
+    packages = settings.pop("pkgs", () if not settings else None) if settings is not None else None
+    if settings is None or not isinstance(packages, list | tuple):
+        raise PluginError(
+            f"Invalid install_packages: found {value!r}, expected a dict such as "
+            "{'pkgs': ['flask-pluginkit-demo']}"
+        )
+    known = [name for name in inspect.signature(pip_install).parameters if name != "pkg"]
+    if unknown := settings.keys() - set(known):
+        raise PluginError(
+            f"Invalid install_packages: unknown {sorted(unknown)}, expected pkgs, {', '.join(known)}"
+        )
+    return tuple(packages), settings

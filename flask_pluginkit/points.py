@@ -1,0 +1,122 @@
+"""What a plugin adds to an application: one frozen value a contribution.
+
+A contribution knows its owner, and the names that only one owner may have (`claims`). The
+short names of ``register()`` (tep, hep, vep, ...) are in :mod:`.kinds`; here types carry
+full words. Functions in here are already wrapped by the barrier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+Function = Callable[..., Any]
+Claim = tuple[str, object]
+"""A name that one owner has alone: its kind (``"filter"``) and the name itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Contribution:
+    """One thing that a plugin adds at one extension point."""
+
+    owner: str
+    blueprint: str | None = None
+    """The blueprint that brought it: refused together with that blueprint."""
+
+    def claims(self) -> Iterator[Claim]:
+        """Yield the names that nobody else may have."""
+        return iter(())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TemplatePart(Contribution):
+    """What one plugin puts into one template slot (tep)."""
+
+    slot: str
+    order: tuple[int, int, str] | None
+    """What :func:`.ordering.parse_code` or `parse_file` made of ``order@``; None: last."""
+    is_file: bool
+    text: str
+    """The template's name in the plugin's ``templates`` folder, or the code itself."""
+    template: Any
+    """A zero-argument function that gives the compiled template (``live.slots``)."""
+    meter: Any
+    """Where calls, faults and times of this part are counted (``barrier.Meter``)."""
+    resident: Any
+    """The plugin in this process (``barrier.Resident``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hook(Contribution):
+    """A function in one of Flask's function tables, such as ``before_request_funcs``."""
+
+    table: str
+    scope: str | None
+    """The blueprint that it is limited to, None for the whole application."""
+    function: Function
+    recorded: bool = False
+    """Registered with a method of Flask's, in contrast to ``hep``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Route(Contribution):
+    """A routing rule (`live.routes.LiveRule`), bound but not yet in the map."""
+
+    rule: Any
+    keys: tuple[object, ...]
+    """One for each method that it answers: parts of the rule and method."""
+
+    def claims(self) -> Iterator[Claim]:
+        """Yield one claim for each method that this rule answers."""
+        return (("route", key) for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Named(Contribution):
+    """A contribution that is looked up by its name in one table."""
+
+    kind: str
+    """``endpoint``, ``blueprint``, ``filter``, ``test``, ``global``, ``context``, ``command``."""
+    name: str
+    value: Any
+    parent: str | None = None
+    """Of a nested blueprint: the blueprint that must be there too."""
+
+    def claims(self) -> Iterator[Claim]:
+        """Yield this kind and name."""
+        yield (self.kind, self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ErrorHandler(Contribution):
+    """A handler for one error, in the application or in one blueprint."""
+
+    scope: str | None
+    code: int | None
+    error: type[Exception]
+    function: Function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SignalReceiver(Contribution):
+    """A receiver of a blinker signal, connected for good and asking the pin."""
+
+    signal: Any
+    function: Function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """One contribution that was refused because somebody else has its name."""
+
+    kind: str
+    name: str
+    winner: str
+    """The plugin that has it, or ``"the application"``."""
+    loser: str
+    reason: str = field(default="")
+
+    def __str__(self) -> str:
+        text = f"{self.kind} {self.name!r} of plugin {self.loser!r} is refused"
+        return f"{text}: {self.reason or f'it belongs to {self.winner}'}"

@@ -1,0 +1,357 @@
+"""From candidates to loaded plugins: manifests, requirements, import, ``register()``, ``p3``.
+
+Nothing in here touches the application. Each plugin ends with a status and, unless it is
+active or disabled, a reason; one that fails takes along those that require it, and nobody
+else.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from types import ModuleType
+from typing import Any
+
+from . import requirements
+from .barrier import Home, Resident
+from .discovery import Candidate
+from .exceptions import (
+    ConflictError,
+    LoadError,
+    ManifestError,
+    PEPError,
+    PluginError,
+    Problem,
+    ProblemsError,
+    RequirementError,
+)
+from .kinds import EMPTY, normalise, recheck
+from .loading import load
+from .manifest import Manifest, complete, read_manifest
+from .snapshot import Plugin, Status
+from .state.base import StateStore, WantedState
+from .text import clean, describe
+from .version import __version__
+from .versions import is_compatible_with_us
+
+REASON_LENGTH = 1000
+"""Characters of a reason; the traceback has all of it."""
+
+
+class Loading:
+    """One plugin while it is being loaded; `finish` gives the frozen value."""
+
+    def __init__(self, candidate: Candidate, manifest: Manifest) -> None:
+        self.candidate = candidate
+        self.manifest = manifest
+        self.wanted = WantedState.ENABLED
+        self.status = Status.ACTIVE
+        self.reason = ""
+        self.traceback = ""
+        self.error: Exception | None = None
+        self.resident: Resident | None = None
+        self.module: ModuleType | None = None
+        self.shapes: dict[str, Any] = {kind: make() for kind, make in EMPTY.items()}
+        self.contributions: tuple[Any, ...] = ()
+        self.seconds = 0.0
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return self.manifest.name
+
+    @property
+    def is_active(self) -> bool:
+        """Whether nothing has stopped this plugin so far."""
+        return self.status is Status.ACTIVE
+
+    def fail(self, status: Status, error: BaseException) -> None:
+        """Note why this plugin isn't going to be active."""
+        self.status = status
+        cause = error.__cause__ or error
+        self.reason = clean(str(error) or type(error).__name__, REASON_LENGTH)
+        self.error = error if isinstance(error, Exception) else None
+        if cause.__traceback__ is not None:
+            self.traceback = "".join(traceback.format_exception(cause))
+
+    def finish(self) -> Plugin:
+        """Return what became of the plugin."""
+        return Plugin(
+            candidate=self.candidate,
+            manifest=self.manifest,
+            wanted=self.wanted,
+            status=self.status,
+            reason=self.reason,
+            traceback=self.traceback,
+            resident=self.resident,
+            module=self.module,
+            shapes=self.shapes,
+            contributions=self.contributions if self.is_active else (),
+            loaded_at=time.time() if self.is_active else 0.0,
+            load_seconds=self.seconds,
+        )
+
+
+class Startup:
+    """Loads the plugins of one application, step by step."""
+
+    def __init__(self, home: Home, store: StateStore, report: Callable[[Loading], None]) -> None:
+        self.home = home
+        self.store = store
+        self.report = report
+        self.loadings: list[Loading] = []
+
+    def run(self, candidates: Iterable[Candidate]) -> list[Loading]:
+        """Load every plugin of `candidates` and return them in plugin order.
+
+        `report` is called for each plugin that can't be active; it raises in strict mode.
+        """
+        self.loadings = [self._open(candidate) for candidate in candidates]
+        self._refuse_equal_names()
+        for loading in self.loadings:
+            if loading.is_active:
+                self._read_state(loading)
+        self._put_in_order()
+        for loading in self.loadings:
+            if loading.is_active:
+                self._load(loading)
+        self._preprocess()
+        return self.loadings
+
+    def _open(self, candidate: Candidate) -> Loading:
+        manifest = read_manifest(
+            candidate.folder, candidate.package, _distribution(candidate.distribution)
+        )
+        loading = Loading(candidate, manifest)
+        if candidate.problem is not None:
+            self.fail(loading, Status.FAILED, LoadError(candidate.problem))
+        elif manifest.problems:
+            self.fail(loading, Status.FAILED, ManifestError(manifest.problems))
+        for warning in manifest.warnings:
+            self.home.logger.warning("plugin %r: %s", manifest.name, warning)
+        return loading
+
+    def fail(self, loading: Loading, status: Status, error: BaseException) -> None:
+        """Stop one plugin, and tell."""
+        loading.fail(status, error)
+        self.report(loading)
+
+    def _refuse_equal_names(self) -> None:
+        """The first by precedence keeps the name; one that can't be loaded has no say."""
+        first: dict[str, Loading] = {}
+        for loading in self.loadings:
+            if not loading.is_active:
+                continue
+            winner = first.setdefault(loading.name, loading)
+            if winner is not loading:
+                self.fail(loading, Status.FAILED, _equal_names(winner, loading))
+
+    def _read_state(self, loading: Loading) -> None:
+        """Find out what is wanted, importing the plugin only where nothing else can tell."""
+        try:
+            wanted = self.store.read(loading.name, loading.candidate.folder)
+            if wanted is None and "__state__" in loading.manifest.computed:
+                if not self._import(loading):
+                    return
+            elif wanted is not WantedState.DISABLED:
+                if "__plugin_name__" in loading.manifest.computed:
+                    if not self._import(loading):
+                        return
+                    wanted = self.store.read(loading.name, loading.candidate.folder)
+        except PluginError as error:
+            self.fail(loading, Status.FAILED, error)
+            return
+        loading.wanted = wanted or loading.manifest.state or WantedState.ENABLED
+        if loading.wanted is WantedState.DISABLED:
+            loading.status = Status.DISABLED
+            loading.reason = "disabled by a marker" if wanted else "disabled by its __state__"
+        elif not is_compatible_with_us(loading.manifest.appversion):
+            self.fail(loading, Status.INCOMPATIBLE, _wrong_version(loading.manifest))
+
+    def _put_in_order(self) -> None:
+        """Sort the plugins, and refuse those whose requirements aren't met."""
+        named = {loading.name: loading for loading in reversed(self.loadings)}
+        named |= {loading.name: loading for loading in self.loadings if loading.is_active}
+        names, cycles = requirements.order({n: found.manifest for n, found in named.items()})
+        place = {name: index for index, name in enumerate(names)}
+        self.loadings.sort(key=lambda loading: place[loading.name])
+        for loading in self.loadings:
+            if loading.is_active and loading.name in cycles:
+                refusal = requirements.cycle_refusal(loading.manifest, cycles[loading.name])
+                self.fail(loading, refusal.status, RequirementError(refusal.problem))
+        self.refuse_dependants()
+
+    def refuse_dependants(self) -> None:
+        """Stop each plugin that requires one which isn't active."""
+        for loading in self.loadings:
+            if loading.is_active and (refusal := self._refusal(loading)) is not None:
+                self.fail(loading, refusal.status, RequirementError(refusal.problem))
+
+    def _refusal(self, loading: Loading) -> requirements.Refusal | None:
+        if not loading.manifest.requires:
+            return None
+        active = {other.name for other in self.loadings if other.is_active}
+        versions = {other.name: other.manifest.version for other in self.loadings}
+        versions |= {o.name: o.manifest.version for o in self.loadings if o.is_active}
+        stopped = {
+            other.name: (other.status, other.reason)
+            for other in self.loadings
+            if other.name not in active
+        }
+        return requirements.refusal(loading.manifest, versions, stopped)
+
+    def _import(self, loading: Loading) -> bool:
+        """Import the plugin's module and complete its manifest; False if that stopped it."""
+        started = time.perf_counter()
+        resident = Resident(self.home, loading.name, loading.candidate.folder)
+        try:
+            with resident.running():
+                loading.module = load(loading.candidate)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self.fail(loading, Status.FAILED, _not_imported(loading, error))
+            return False
+        finally:
+            loading.seconds += time.perf_counter() - started
+        loading.manifest = complete(loading.manifest, loading.module)
+        if loading.manifest.problems:
+            self.fail(loading, Status.FAILED, ManifestError(loading.manifest.problems))
+            return False
+        resident.name = loading.name
+        resident.module = loading.module.__name__
+        resident.optional = loading.manifest.optional
+        loading.resident = resident
+        return True
+
+    def _load(self, loading: Loading) -> None:
+        """Import one plugin and call its ``register()``."""
+        refusal = self._refusal(loading)
+        if refusal is not None:
+            self.fail(loading, refusal.status, RequirementError(refusal.problem))
+            return
+        if loading.module is None and not self._import(loading):
+            return
+        if not is_compatible_with_us(loading.manifest.appversion):
+            self.fail(loading, Status.INCOMPATIBLE, _wrong_version(loading.manifest))
+            return
+        started = time.perf_counter()
+        try:
+            assert loading.resident is not None
+            with loading.resident.running():
+                value = loading.module.register()  # type: ignore[union-attr]
+            loading.shapes = normalise(loading.name, loading.candidate.folder, value)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self.fail(loading, Status.FAILED, _in_register(loading, error))
+        finally:
+            loading.seconds += time.perf_counter() - started
+
+    def _preprocess(self) -> None:
+        """Let each plugin's ``p3`` functions rework what others registered."""
+        active = {loading.name: loading for loading in self.loadings if loading.is_active}
+        for loading in active.values():
+            for target, functions in loading.shapes["p3"].items():
+                if target not in active:
+                    continue
+                for kind, function in functions.items():
+                    self._preprocess_one(loading, active[target], kind, function)
+        self.refuse_dependants()
+
+    def _preprocess_one(
+        self, author: Loading, target: Loading, kind: str, function: Callable[[Any], Any]
+    ) -> None:
+        """Apply one function; it works on a copy, so a failing one changes nothing."""
+        before = target.shapes[kind]
+        try:
+            assert author.resident is not None
+            with author.resident.running():
+                after = function(_copy(kind, before))
+            if type(after) is not type(before):
+                raise PEPError(
+                    f"plugin {author.name!r}: p3[{target.name!r}][{kind!r}] returned "
+                    f"{describe(after)}, expected a {type(before).__name__} as it was given"
+                )
+            target.shapes = {
+                **target.shapes,
+                kind: recheck(author.name, target.candidate.folder, kind, after),
+            }
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if author.is_active:
+                self.fail(author, Status.FAILED, _in_register(author, error))
+
+
+def _copy(kind: str, shape: Any) -> Any:
+    """Copy a normal form down to where plugins' own values begin."""
+    if kind == "tep":
+        return {slot: dict(part) for slot, part in shape.items()}
+    return shape.copy()
+
+
+def _distribution(name: str | None) -> Distribution | None:
+    if name is not None:
+        with suppress(PackageNotFoundError):
+            return distribution(name)
+    return None
+
+
+def _not_imported(loading: Loading, error: BaseException) -> LoadError:
+    problem = Problem(
+        where=str(loading.candidate.folder),
+        what=f"import of {loading.candidate.module}",
+        found=f"{type(error).__name__}: {describe_error(error)}",
+        expected="a module that can be imported",
+        advice="see the traceback",
+    )
+    wrapped = LoadError(problem)
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _in_register(loading: Loading, error: BaseException) -> PluginError:
+    """Return the error of ``register()`` as one of ours, with the plugin's own as its cause."""
+    if isinstance(error, PluginError):
+        return error
+    wrapped = PEPError(
+        f"{loading.name}: register() raised {type(error).__name__}: {describe_error(error)}"
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the text of an exception of somebody else's, fit for one line of a log."""
+    try:
+        return clean(str(error), 300) or "no message"
+    except Exception:  # its own __str__ may fail
+        return "no readable message"
+
+
+def _equal_names(winner: Loading, loser: Loading) -> ConflictError:
+    return ConflictError(
+        Problem(
+            where=str(loser.candidate.folder),
+            what="__plugin_name__",
+            found=f"{loser.name!r}, the name of the plugin in {winner.candidate.folder} too",
+            expected="a name that no other plugin has",
+            advice="rename or remove one of the two",
+        )
+    )
+
+
+def _wrong_version(manifest: Manifest) -> ProblemsError:
+    return ManifestError(
+        Problem(
+            where=f"{manifest.package}/__init__.py",
+            what="__appversion__",
+            found=manifest.appversion,
+            expected=f"a range that has Flask-PluginKit {__version__}",
+            advice="install a version of the plugin made for this one",
+        )
+    )

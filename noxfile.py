@@ -1,0 +1,202 @@
+"""The tasks of this project: ``nox -l`` lists them, ``nox -s NAME`` runs one.
+
+They need Python and git on the machine and nothing else. What is tested, served and measured
+is the wheel that the session `build` makes, installed into an environment of the session's
+own. Environments are kept for the next run; ``nox -N`` makes them anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import zipfile
+from itertools import chain
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"  # the first where sessions can require others
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests"]
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+DIST = ROOT / "dist"
+EXAMPLE_DIST = DIST / "examples"
+BUILD = ["python", "-P", "-m", "build", "--no-isolation"]  # -P: a folder build/ isn't the tool
+
+# PYTHONPATH could put the checkout, or anything else, before what a session has installed;
+# tests/conftest.py stops a run with the second variable that imports from the checkout.
+INSTALLED = {"PYTHONPATH": None, "PLUGINKIT_TEST_INSTALLED": "1"}
+
+
+@nox.session(requires=["build"])
+def tests(session: nox.Session) -> None:
+    """The fast tests, on the installed wheel, with branch coverage; arguments go to pytest."""
+    install(session, groups=["test"], extras=["async", "redis"])
+    session.run("coverage", "erase")
+    # -P: without it the current folder, which is the checkout, would be imported from
+    measured = ["python", "-P", "-m", "coverage", "run", "-m", "pytest"]
+    session.run(*measured, *session.posargs, env=INSTALLED)
+    session.run("coverage", "combine", "--quiet")
+    # a part of the tests can't reach the coverage of all
+    session.run("coverage", "report", *(["--fail-under=0"] if session.posargs else []))
+
+
+@nox.session(requires=["build"])
+def demo(session: nox.Session) -> None:
+    """Serve examples/bulletin with its plugins until Ctrl-C; arguments go to its run.py."""
+    install(session, groups=["demo"], wheels=make_example_wheels(session))
+    session.run(
+        "python",
+        "examples/bulletin/run.py",
+        *session.posargs,
+        env={"PYTHONPATH": None},
+        # Ctrl-C reaches the server from the terminal. Where only nox got the signal, the
+        # server is told to terminate after the first time, and must be gone after both.
+        interrupt_timeout=2,
+        terminate_timeout=20,
+    )
+
+
+@nox.session(requires=["build"])
+def integration(session: nox.Session) -> None:
+    """The real things: gunicorn, Chromium, Redis, published plugins, the README's demo."""
+    install(
+        session,
+        groups=["integration", "published"],
+        extras=["async", "redis"],
+        wheels=make_example_wheels(session),
+    )
+    wheels = {"PLUGINKIT_WHEEL": str(our_wheel()), "PLUGINKIT_EXAMPLE_WHEELS": str(EXAMPLE_DIST)}
+    arguments = session.posargs or ["integration"]
+    session.run("python", "-P", "-m", "pytest", *arguments, env={**INSTALLED, **wheels})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff's checks and its formatting."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict, over everything that is Python."""
+    project = PROJECT["project"]
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    session.install(*project["dependencies"], *extras, *group("types"))
+    session.run("mypy", "flask_pluginkit", "noxfile.py")
+    for folder in ("tests", "integration", "benchmarks"):
+        if any((ROOT / folder).rglob("*.py")):
+            session.run("mypy", folder)
+    for example in sorted((ROOT / "examples").glob("*/")):
+        # each plugin is a source tree of its own that adds to one namespace
+        roots = [example, *example_sources(example)]
+        path = {"MYPYPATH": os.pathsep.join(map(str, roots))}
+        session.run("mypy", "--explicit-package-bases", str(example), env=path)
+
+
+@nox.session
+def tox(session: nox.Session) -> None:
+    """The fast tests with every supported Python and Flask, and with the oldest versions."""
+    session.install(*group("tox"))
+    # In CI a missing interpreter is a failure, elsewhere tox lists it as skipped.
+    missing = f"--skip-missing-interpreters={'false' if os.environ.get('CI') else 'true'}"
+    parallel = ["run-parallel", "--parallel", "auto", "--parallel-no-spinner"]
+    session.run("tox", *parallel, missing, *session.posargs, env={"PYTHONPATH": None})
+
+
+@nox.session(requires=["build"])
+def bench(session: nox.Session) -> None:
+    """Measure against Flask-PluginKit 3.12.1 and plain Flask; arguments go to run.py."""
+    install(session)
+    # makes the environment of the former release itself
+    session.run("python", "benchmarks/run.py", *session.posargs, env=INSTALLED)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Make sdist and wheel in dist/, and check what is in them."""
+    session.install(*group("build"))
+    shutil.rmtree(DIST, ignore_errors=True)
+    session.run(*BUILD, "--outdir", str(DIST), silent=True)
+    check_sdist(session)
+    check_wheel(session)
+
+
+# ---- what the sessions share ---------------------------------------------------------------
+
+
+def group(*names: str) -> list[str]:
+    """The requirements of dependency groups (``pip install --group`` needs a newer pip)."""
+    return list(nox.project.dependency_groups(PROJECT, *names))
+
+
+def install(
+    session: nox.Session,
+    *,
+    groups: list[str] | None = None,
+    extras: list[str] | None = None,
+    wheels: list[Path] | None = None,
+) -> None:
+    """Install our wheel with `extras`, `wheels`, and the requirements of `groups`."""
+    ours = str(our_wheel())
+    others = [str(wheel) for wheel in wheels or []]
+    # a kept environment holds the same version with yesterday's code
+    session.install("--force-reinstall", "--no-deps", ours, *others)
+    wanted = f"{ours}[{','.join(extras)}]" if extras else ours
+    session.install(wanted, *others, *group(*groups or []))
+
+
+def our_wheel() -> Path:
+    """The wheel that the session `build` made."""
+    (wheel,) = DIST.glob("flask_pluginkit-*.whl")
+    return wheel
+
+
+def make_example_wheels(session: nox.Session) -> list[Path]:
+    """Make the wheels of the examples' plugins in dist/examples/, with the tools of `build`."""
+    python = session.env_dir.parent / "build" / Path(session.bin).name / "python"
+    make = [str(python), *BUILD[1:], "--wheel", "--outdir", str(EXAMPLE_DIST)]
+    for source in example_sources(ROOT / "examples" / "*"):
+        session.run(*make, str(source), external=True, silent=True)
+    return sorted(EXAMPLE_DIST.glob("*.whl"))
+
+
+def example_sources(example: Path) -> list[Path]:
+    """The source trees of an example's plugins; `example` may be a pattern."""
+    pattern = (example / "plugins" / "*" / "pyproject.toml").relative_to(ROOT)
+    return sorted(path.parent for path in ROOT.glob(str(pattern)))
+
+
+def check_wheel(session: nox.Session) -> None:
+    """The wheel has every file of the package, the license and the type marker, and no more."""
+    with zipfile.ZipFile(our_wheel()) as wheel:
+        inside = {name for name in wheel.namelist() if not name.endswith("/")}
+    wanted = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "flask_pluginkit").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    package = {name for name in inside if name.startswith("flask_pluginkit/")}
+    rest = {name for name in inside - package if ".dist-info/" not in name}
+    if differing := (package ^ wanted) | rest:
+        session.error(f"the wheel differs from the package in {sorted(differing)}")
+    if "flask_pluginkit/py.typed" not in package:
+        session.error("the wheel lacks py.typed")
+    if not any(name.endswith(".dist-info/licenses/LICENSE") for name in inside):
+        session.error("the wheel lacks the license")
+
+
+def check_sdist(session: nox.Session) -> None:
+    """The sdist has what is needed to build and test it."""
+    (path,) = DIST.glob("flask_pluginkit-*.tar.gz")
+    with tarfile.open(path) as sdist:
+        inside = {name.partition("/")[2] for name in sdist.getnames()}
+    wanted = {"LICENSE", "README.md", "pyproject.toml", "noxfile.py", "tests/conftest.py"}
+    if lacking := wanted - inside:
+        session.error(f"the sdist lacks {sorted(lacking)}")

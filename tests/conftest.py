@@ -1,0 +1,46 @@
+"""What every test needs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from skips import pytest_make_collect_report, pytest_runtest_makereport
+
+import flask_pluginkit
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+
+# The same examples in every run of CI; elsewhere hypothesis goes on looking for new ones.
+# No deadline: machines that run several jobs at once stall for longer than any of ours.
+settings.register_profile("here", deadline=None)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_report_header() -> str:
+    """Say which copy of the package is being tested."""
+    return f"flask_pluginkit {flask_pluginkit.__version__} from {package_folder()}"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Stop a run that was meant for the installed package and would test the checkout."""
+    wants_installed = os.environ.get("PLUGINKIT_TEST_INSTALLED")
+    if wants_installed and package_folder().parent == session.config.rootpath:
+        raise pytest.UsageError(
+            f"the package is imported from the checkout ({package_folder()}) and not as it is "
+            "installed: start python with -P, without PYTHONPATH"
+        )
+
+
+def package_folder() -> Path:
+    """The folder that `flask_pluginkit` is imported from."""
+    return Path(flask_pluginkit.__file__).resolve().parent
