@@ -147,7 +147,7 @@ class Site:
     def _add_static_rule(self) -> None:
         """Add the rule of all plugins' static files; last of all, as it can't be taken back."""
         options = self.options
-        host = {"host": options.host} if self.app.url_map.host_matching else {}
+        host: dict[str, Any] = {"host": options.host} if self.app.url_map.host_matching else {}
         self.app.add_url_rule(
             f"{options.static_url_path}/<string:plugin_name>/<path:filename>",
             endpoint=options.static_endpoint,
@@ -234,7 +234,7 @@ class Site:
         if self.settled:
             claims += [
                 ("route", key)
-                for rules in self.app.url_map._rules_by_endpoint.values()
+                for rules in vars(self.app.url_map)["_rules_by_endpoint"].values()
                 for rule in rules
                 if not isinstance(rule, LiveRule) and not rule.build_only
                 for key in claim_keys(rule)

@@ -111,7 +111,7 @@ def guard(
         started = perf_counter()
         try:
             return function(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - that is what a barrier is for
             return on_fault(resident, meter, error, fallback)
         except SystemExit as error:
             return on_exit(resident, meter, error, fallback)
@@ -190,10 +190,8 @@ def on_exit(resident: Resident, meter: Meter, error: SystemExit, fallback: Any) 
     Servers end a worker by raising SystemExit in a signal handler, wherever it stands: so
     only an exit that the plugin's own code raised counts as its fault.
     """
-    last = None
-    for last, _line in traceback.walk_tb(error.__traceback__):
-        pass
-    source = last.f_code.co_filename if last is not None else ""
+    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
+    source = frames[-1].f_code.co_filename if frames else ""
     if "_sitebuiltins" not in source and not source.startswith(str(resident.folder)):
         raise error
     fault = RunError(f"plugin {resident.name!r} called sys.exit({error.code!r}) at {meter.point}")

@@ -32,6 +32,9 @@ ENTRY_POINT_GROUP: Final = "flask_pluginkit.plugins"
 _NOT_PLUGINS: Final = frozenset({"static", "templates"})
 """Folders that hosts have beside their plugins; 3.x passed over all without ``__init__.py``."""
 
+_LEFT_BEHIND: Final = frozenset({"__pycache__", "DISABLED", "ENABLED"})
+"""What stays of a plugin when it is uninstalled: bytecode and the markers of its state."""
+
 _log = getLogger(__name__)
 
 
@@ -83,8 +86,7 @@ def discover(
 
     Passed over are, in the plugins folder and in the namespace: files; names that begin with
     "." or "__"; and of the folders without ``__init__.py`` those that are called ``static`` or
-    ``templates``, those whose name no plugin can have, and those that hold only a bytecode
-    cache.
+    ``templates``, those whose name no plugin can have, and what uninstalling left behind.
     """
     importlib.invalidate_caches()  # a plugin may have been installed a moment ago
     home = os.path.abspath(base)
@@ -158,7 +160,7 @@ def _child(
                 return None
             problem = _dangling(entry.path)
         elif not _is_file(os.path.join(path, INIT)):
-            if not _could_be_a_plugin(entry.name) or os.listdir(path) == ["__pycache__"]:
+            if not _could_be_a_plugin(entry.name) or _was_uninstalled(path):
                 return None
             problem = _no_init(path)
         elif not entry.name.isidentifier():
@@ -188,6 +190,11 @@ def _is_dangling(entry: os.DirEntry[str]) -> bool:
     """Tell whether a plugin may have been where the link `entry` leads to."""
     is_link = entry.is_symlink() and not os.path.exists(entry.path)
     return is_link and _could_be_a_plugin(entry.name)
+
+
+def _was_uninstalled(path: str) -> bool:
+    remains = os.listdir(path)
+    return bool(remains) and _LEFT_BEHIND.issuperset(remains)
 
 
 def _could_be_a_plugin(name: str) -> bool:

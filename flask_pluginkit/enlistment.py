@@ -133,7 +133,7 @@ class Enlistment:
             yield
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - plugins raise anything, SystemExit too
             told = _as_ours(loading.name, doing, error)
             if told is not error:
                 told.__cause__ = error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from logging import getLogger
 from os import PathLike
@@ -21,16 +22,19 @@ INIT: Final = "__init__.py"
 _log = getLogger(__name__)
 
 
-def find_spec(
-    name: str, path: Sequence[str] | None = None, *, ignoring: object = None
-) -> ModuleSpec | None:
+class OwnFinder(MetaPathFinder):
+    """The base of our own finder, by which it is told from those of others."""
+
+
+def find_spec(name: str, path: Sequence[str] | None = None) -> ModuleSpec | None:
     """Ask the finders for the module `name`; `path` is that of its package, if it is in one.
 
     Unlike `importlib.util.find_spec` this imports no parent, and ``sys.modules`` doesn't
-    count. The finder `ignoring` isn't asked; one that raises has found nothing.
+    count. Our own finder isn't asked, as it asks here itself, and as what it knows of one
+    application is nothing to another; a finder that raises has found nothing.
     """
     for finder in list(sys.meta_path):
-        find = None if finder is ignoring else getattr(finder, "find_spec", None)
+        find = None if isinstance(finder, OwnFinder) else getattr(finder, "find_spec", None)
         if find is None:
             continue
         try:
@@ -101,7 +105,8 @@ def namespace_locations(paths: Iterable[str | PathLike[str]] = (), base: str = "
     be such a folder themselves. What other finders name may also be inside of an archive.
     """
     found = [place for place in _in_path_entries(NAMESPACE) if os.path.isdir(place)]
-    found.extend(package_path(NAMESPACE) or ())
+    if (spec := find_spec(NAMESPACE)) is not None:
+        found.extend(spec.submodule_search_locations or ())
     for path in paths:
         place = os.path.abspath(os.path.join(base, os.fspath(path)))
         inside = os.path.join(place, NAMESPACE)

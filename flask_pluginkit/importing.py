@@ -15,13 +15,13 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from types import ModuleType
 from typing import Any, Final
 
-from .finding import INIT, NAMESPACE, find_spec, folder_of, namespace_locations
+from .finding import INIT, NAMESPACE, OwnFinder, find_spec, folder_of, namespace_locations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Parent:
     """The package whose place it takes, for its plugins only; None if it has its own name."""
 
 
-class PluginFinder(MetaPathFinder):
+class PluginFinder(OwnFinder):
     """Finds plugins, and the packages that hold them, by the names that they were given.
 
     Single operations on its tables are atomic, so that several threads may load plugins;
@@ -73,7 +73,7 @@ class PluginFinder(MetaPathFinder):
         elif parent is not None and fullname == top:
             spec = _package(fullname, parent)
         elif parent is not None and parent.stands_for is not None:
-            spec = find_spec(fullname, path, ignoring=self)
+            spec = find_spec(fullname, path)
         elif fullname == NAMESPACE:
             spec = self._namespace()
         else:
@@ -85,7 +85,7 @@ class PluginFinder(MetaPathFinder):
 
     def _plugin(self, name: str, path: Sequence[str] | None) -> ModuleSpec | None:
         """A plugin as its own finder gives it, if it does: an editable one may have more to it."""
-        spec = find_spec(name, path, ignoring=self)
+        spec = find_spec(name, path)
         folder = self.folders[name]
         if spec is not None and folder_of(spec) == folder:
             return spec
@@ -94,7 +94,7 @@ class PluginFinder(MetaPathFinder):
 
     def _namespace(self) -> ModuleSpec | None:
         """The package ``pluginkit_plugins``, which is never one that executes something."""
-        spec = find_spec(NAMESPACE, ignoring=self)
+        spec = find_spec(NAMESPACE)
         if spec is not None and spec.loader is None:
             return spec
         if spec is None and not self.has_below(NAMESPACE):
@@ -107,7 +107,7 @@ class PluginFinder(MetaPathFinder):
         real = self.aliases.get(public)
         if real is None:
             return None
-        spec = find_spec(name, path, ignoring=self)
+        spec = find_spec(name, path)
         if spec is None:
             return ModuleSpec(name, AliasLoader(real)) if name == public else None
         if not _is_inside(spec, self.folders.get(real, "")):

@@ -192,7 +192,9 @@ def normal_vep(value: object, findings: Findings) -> Shape:
     shape = []
     for what, options in _dicts(value, "vep", findings):
         rule, view = options.get("rule"), options.get("view_func")
-        if not isinstance(rule, str) or not rule.startswith("/"):
+        # on a blueprint the rule may be empty: the prefix itself
+        is_prefix_itself = rule == "" and options.get("_blueprint")
+        if not isinstance(rule, str) or not (rule.startswith("/") or is_prefix_itself):
             findings.add(f"{what}['rule']", rule, "a URL rule such as '/hello/<name>'")
         if not _callable(view, f"{what}['view_func']", findings):
             continue
@@ -257,9 +259,8 @@ def normal_errhandler(value: object, findings: Findings) -> Shape:
     for what, error, function, is_code in rows:
         known = error in default_exceptions if isinstance(error, int) else _is_error(error, is_code)
         if not known:
-            findings.add(
-                what, error, "an HTTP error code such as 404" + " or an exception class" * (not is_code)
-            )
+            expected = "an HTTP error code such as 404"
+            findings.add(what, error, expected if is_code else f"{expected} or an exception class")
         if _callable(function, f"{what}['handler']", findings) and known:
             shape.append((error, function))
     return shape

@@ -164,7 +164,7 @@ def _may_use(parent: str, candidate: Candidate) -> bool:
         return True  # it is the import system that gave the name
     location = _location(candidate)
     if parent not in FINDER.parents:
-        if parent in sys.modules or find_spec(parent, ignoring=FINDER) is not None:
+        if parent in sys.modules or find_spec(parent) is not None:
             places = package_path(parent) or ()
             return location in places or location in map(os.path.realpath, places)
         FINDER.parents.setdefault(parent, Parent(location=location, executes_init=True))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flask import Flask, current_app
+from flask import Flask, current_app, has_app_context
 from markupsafe import Markup
 
 from . import records
@@ -22,7 +22,8 @@ from .exceptions import PluginError
 from .kinds import is_prefix
 from .live.dcp import DcpManager
 from .pip import egg_name, is_installed, pip_install
-from .snapshot import Conflict, Plugin, Snapshot
+from .points import Conflict
+from .snapshot import Plugin, Snapshot
 from .state.base import WantedState
 
 
@@ -127,8 +128,9 @@ class PluginManager:
 
     def _site(self) -> Site:
         """Return the site of the current application, else that of the last one."""
-        if current_app:
-            site = self._sites.get(current_app._get_current_object())  # type: ignore[attr-defined]
+        if has_app_context():
+            app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+            site = self._sites.get(app)
             if site is not None:
                 return site
         if self._latest is None:
@@ -147,11 +149,17 @@ class PluginManager:
 
     @property
     def conflicts(self) -> tuple[Conflict, ...]:
-        """The contributions that were refused because somebody else has their name or route."""
+        """The contributions that were refused because somebody else has their name or route.
+
+        Asking settles names and routes, as the first request does.
+        """
+        self._site().app.url_map.update()
         return self.snapshot.conflicts
 
     def owner_of(self, kind: str, name: str) -> str | None:
         """Return the plugin that provides something, None if no plugin does.
+
+        Asking settles names and routes, as the first request does.
 
         Args:
             kind: ``route`` (a rule or a path), ``endpoint``, ``blueprint``, ``filter``,
@@ -162,7 +170,9 @@ class PluginManager:
             PluginError: `kind` is none of these.
 
         """
-        return records.owner_of(self._site().app, self.snapshot, kind, name)
+        app = self._site().app
+        app.url_map.update()
+        return records.owner_of(app, self.snapshot, kind, name)
 
     def owners_of(self, kind: str, name: object) -> tuple[str, ...]:
         """Return the plugins that take part in something, in the order in which they do.
@@ -322,11 +332,12 @@ def _sorting(value: Any) -> str:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value or (), list | tuple) or not all(isinstance(v, str) for v in value or ()):
+    names = value or ()
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise PluginError(
             f"Invalid plugin_packages: found {value!r}, expected a list of names such as ['hello']"
         )
-    return tuple(value or ())
+    return tuple(names)
 
 
 def _paths(value: Any) -> tuple[Path, ...]:
@@ -388,6 +399,7 @@ def _install_option(value: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
     known = [name for name in inspect.signature(pip_install).parameters if name != "pkg"]
     if unknown := settings.keys() - set(known):
         raise PluginError(
-            f"Invalid install_packages: unknown {sorted(unknown)}, expected pkgs, {', '.join(known)}"
+            f"Invalid install_packages: unknown {sorted(unknown)}, expected "
+            f"{', '.join(['pkgs', *known])}"
         )
     return tuple(packages), settings

@@ -72,7 +72,9 @@ def record(plugin: Plugin) -> Record:
     return Record(plugin, values)
 
 
-def merged_teps(shapes: Iterable[Mapping[str, Mapping[str, str]]]) -> dict[str, dict[str, list[str]]]:
+def merged_teps(
+    shapes: Iterable[Mapping[str, Mapping[str, str]]],
+) -> dict[str, dict[str, list[str]]]:
     """Return the parts of each slot, files and code apart."""
     merged: dict[str, dict[str, list[str]]] = {}
     for teps in shapes:
@@ -96,7 +98,7 @@ def owner_of(app: Flask, snapshot: Snapshot, kind: str, name: str) -> str | None
     if kind == "route":
         return _owner_of_route(app, snapshot, name)
     if kind == "template":
-        return _owner_of_template(app, snapshot, name)
+        return _owner_of_template(app, name)
     raise PluginError(
         f"owner_of: unknown kind {kind!r}, expected one of route, template, "
         + ", ".join(TABLE_KINDS)
@@ -104,8 +106,6 @@ def owner_of(app: Flask, snapshot: Snapshot, kind: str, name: str) -> str | None
 
 
 def _owner_of_route(app: Flask, snapshot: Snapshot, name: str) -> str | None:
-    app.url_map.update()
-    snapshot = app.extensions["pluginkit"].snapshot
     for route in snapshot.routes:
         if route.rule.rule == name:
             return route.owner
@@ -122,7 +122,7 @@ def _owner_of_route(app: Flask, snapshot: Snapshot, name: str) -> str | None:
     return None
 
 
-def _owner_of_template(app: Flask, snapshot: Snapshot, name: str) -> str | None:
+def _owner_of_template(app: Flask, name: str) -> str | None:
     library = app.jinja_env.library  # type: ignore[attr-defined]
     if (found := library.split(name)) is not None:
         return str(found[0].name) if library.has(app.jinja_env, name) else None

@@ -29,7 +29,7 @@ def order(manifests: Mapping[str, Manifest]) -> tuple[list[str], dict[str, list[
     Requirements that aren't among `manifests` don't count here; members of cycles, and those
     that require them, come last.
     """
-    needed = {
+    needed: dict[str, set[str]] = {
         name: {other.plugin for other in manifest.requires if other.plugin in manifests}
         for name, manifest in manifests.items()
     }
@@ -44,10 +44,10 @@ def order(manifests: Mapping[str, Manifest]) -> tuple[list[str], dict[str, list[
     while ready:
         name = heapq.heappop(ready)
         done.append(name)
-        for other in needed_by[name]:
-            waiting[other] -= 1
-            if not waiting[other]:
-                heapq.heappush(ready, other)
+        for dependant in needed_by[name]:
+            waiting[dependant] -= 1
+            if not waiting[dependant]:
+                heapq.heappush(ready, dependant)
     rest = sorted(needed.keys() - set(done))
     cycles = {name: path for name in rest if (path := _cycle(name, needed))}
     return done + rest, cycles

@@ -136,9 +136,6 @@ class Snapshot:
     routes: tuple[Route, ...]
     owners: Mapping[Claim, str]
     conflicts: tuple[Conflict, ...]
-    before_request: tuple[Any, ...]
-    after_request: tuple[Any, ...]
-    teardown_request: tuple[Any, ...]
     context_processors: tuple[Any, ...]
     memo: dict[Any, Any] = field(default_factory=dict)
     """Look-ups that were done once: what they depend on can't change in a snapshot."""
@@ -160,9 +157,9 @@ def pinned(site: Any) -> Snapshot:
     if snapshot is not None and snapshot.site is site:
         return snapshot
     if (context := _cv_request.get(None)) is not None:
-        snapshot = context.request.environ.get(ENVIRON_KEY)
-        if snapshot is not None and snapshot.site is site:
-            return snapshot
+        found: Snapshot | None = context.request.environ.get(ENVIRON_KEY)
+        if found is not None and found.site is site:
+            return found
     current: Snapshot = site.current
     return current
 
@@ -284,9 +281,6 @@ def build(
         routes=tuple(draft.routes),
         owners=draft.owners,
         conflicts=tuple(draft.conflicts),
-        before_request=hooks.get(("before_request_funcs", None), ()),
-        after_request=hooks.get(("after_request_funcs", None), ()),
-        teardown_request=hooks.get(("teardown_request_funcs", None), ()),
         context_processors=hooks.get(("template_context_processors", None), ()),
     )
 

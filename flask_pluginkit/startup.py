@@ -156,11 +156,13 @@ class Startup:
             if wanted is None and "__state__" in loading.manifest.computed:
                 if not self._import(loading):
                     return
-            elif wanted is not WantedState.DISABLED:
-                if "__plugin_name__" in loading.manifest.computed:
-                    if not self._import(loading):
-                        return
-                    wanted = self.store.read(loading.name, loading.candidate.folder)
+            elif (
+                wanted is not WantedState.DISABLED
+                and "__plugin_name__" in loading.manifest.computed
+            ):
+                if not self._import(loading):
+                    return
+                wanted = self.store.read(loading.name, loading.candidate.folder)
         except PluginError as error:
             self.fail(loading, Status.FAILED, error)
             return
@@ -212,7 +214,7 @@ class Startup:
                 loading.module = load(loading.candidate)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - plugins raise anything, SystemExit too
             self.fail(loading, Status.FAILED, _not_imported(loading, error))
             return False
         finally:
@@ -246,7 +248,7 @@ class Startup:
             loading.shapes = normalise(loading.name, loading.candidate.folder, value)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - likewise
             self.fail(loading, Status.FAILED, _in_register(loading, error))
         finally:
             loading.seconds += time.perf_counter() - started
@@ -272,17 +274,14 @@ class Startup:
             with author.resident.running():
                 after = function(_copy(kind, before))
             if type(after) is not type(before):
-                raise PEPError(
-                    f"plugin {author.name!r}: p3[{target.name!r}][{kind!r}] returned "
-                    f"{describe(after)}, expected a {type(before).__name__} as it was given"
-                )
+                raise _other_type(author, target, kind, after)  # noqa: TRY301 - as a fault of it
             target.shapes = {
                 **target.shapes,
                 kind: recheck(author.name, target.candidate.folder, kind, after),
             }
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - likewise
             if author.is_active:
                 self.fail(author, Status.FAILED, _in_register(author, error))
 
@@ -329,8 +328,15 @@ def describe_error(error: BaseException) -> str:
     """Return the text of an exception of somebody else's, fit for one line of a log."""
     try:
         return clean(str(error), 300) or "no message"
-    except Exception:  # its own __str__ may fail
+    except Exception:  # noqa: BLE001 - its own __str__ may fail
         return "no readable message"
+
+
+def _other_type(author: Loading, target: Loading, kind: str, after: object) -> PEPError:
+    return PEPError(
+        f"plugin {author.name!r}: p3[{target.name!r}][{kind!r}] returned {describe(after)}, "
+        f"expected a {type(target.shapes[kind]).__name__} as it was given"
+    )
 
 
 def _equal_names(winner: Loading, loser: Loading) -> ConflictError:

@@ -86,9 +86,6 @@ class Comparator:
         """Tell whether `version` is on the right side."""
         return _COMPARE[self.operator](version, self.version)
 
-    def __str__(self) -> str:
-        return f"{self.operator}{self.version}"
-
 
 @dataclass(frozen=True, slots=True)
 class VersionRange:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from flask import Flask, Response, abort, request, send_from_directory, url_for
 from markupsafe import Markup
-from werkzeug.utils import safe_join
+from werkzeug.security import safe_join
 
-from ..exceptions import ParamError
-from ..snapshot import Plugin, Snapshot
+from flask_pluginkit.exceptions import ParamError
+from flask_pluginkit.snapshot import Plugin, Snapshot
 
 YEAR: Final = 31_536_000
 """Seconds; what RFC 9111 caches treat as for ever."""
@@ -31,7 +31,7 @@ class Assets:
         self.pin = pin
         self.strict = strict
         self.endpoint = endpoint
-        self._hashes: dict[tuple[str, int, int], str] = {}
+        self._hashes: dict[tuple[Path, int, int], str] = {}
 
     def send(self, plugin_name: str, filename: str) -> Response:
         """Serve one file of an active plugin; 404 for anything else.
@@ -46,7 +46,7 @@ class Assets:
         response = send_from_directory(folder, filename)
         response.headers["X-Content-Type-Options"] = "nosniff"
         version = request.args.get("v")
-        if version and version == self._hash(os.path.join(folder, filename)):
+        if version and version == self._hash(folder / filename):
             response.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
         return response
 
@@ -75,8 +75,8 @@ class Assets:
 
         """
         plugin = self.pin().active.get(plugin_name)
-        path = safe_join(_static(plugin), filename) if plugin is not None else None
-        version = self._hash(path) if path is not None else None
+        path = safe_join(str(_static(plugin)), filename) if plugin is not None else None
+        version = self._hash(Path(path)) if path is not None else None
         if version is None:
             return self._nothing(plugin, plugin_name, filename)
         url = url_for(
@@ -103,19 +103,19 @@ class Assets:
         self.app.logger.warning("%s", reason)
         return Markup("")
 
-    def _hash(self, path: str) -> str | None:
+    def _hash(self, path: Path) -> str | None:
         """Return the hash of a file's content, None if it is no regular file.
 
         Computed once for each size and time of modification.
         """
         try:
-            status = os.stat(path)
+            status = path.stat()
             key = (path, status.st_mtime_ns, status.st_size)
             if (known := self._hashes.get(key)) is not None:
                 return known
-            if not os.path.isfile(path):
+            if not path.is_file():
                 return None
-            with open(path, "rb") as file:
+            with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()[:HASH_LENGTH]
         except (OSError, ValueError):
             return None
@@ -123,8 +123,8 @@ class Assets:
         return digest
 
 
-def _static(plugin: Plugin) -> str:
-    return str(plugin.candidate.folder / "static")
+def _static(plugin: Plugin) -> Path:
+    return plugin.candidate.folder / "static"
 
 
 def _attributes(attributes: dict[str, Any]) -> Markup:
@@ -134,5 +134,6 @@ def _attributes(attributes: dict[str, Any]) -> Markup:
         if value is None or value is False:
             continue
         name = key.rstrip("_").replace("_", "-")
-        done += Markup(" {}").format(name) if value is True else Markup(' {}="{}"').format(name, value)
+        form = Markup(" {}") if value is True else Markup(' {}="{}"')
+        done += form.format(name, value)
     return done

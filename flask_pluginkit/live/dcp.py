@@ -10,9 +10,9 @@ from typing import Any
 from flask import current_app
 from markupsafe import Markup
 
-from ..barrier import OWNER, Resident, guard
-from ..exceptions import NotCallableError, PluginError
-from ..snapshot import Snapshot
+from flask_pluginkit.barrier import OWNER, Resident, guard
+from flask_pluginkit.exceptions import NotCallableError, PluginError
+from flask_pluginkit.snapshot import Snapshot
 
 BEFORE = ("left", "before")
 AFTER = ("right", "after")
@@ -26,7 +26,9 @@ class _Connection:
     def __init__(self, event: str, callback: Callable[..., Any], owner: Resident | None) -> None:
         self.callback = callback
         self.owner = owner
-        self.call = callback if owner is None else guard(as_text(callback), owner, f"dcp {event}", "")
+        self.call = as_text(callback)
+        if owner is not None:
+            self.call = guard(self.call, owner, f"dcp {event}", "")
 
 
 class DcpManager:
@@ -76,9 +78,7 @@ class DcpManager:
         with self._lock:
             before = self._events.get(event, ())
             first = position in BEFORE
-            self._events[event] = deque(
-                (connection, *before) if first else (*before, connection)
-            )
+            self._events[event] = deque((connection, *before) if first else (*before, connection))
 
     def remove(self, event: str, callback: Callable[..., Any]) -> bool:
         """Remove the first connection of `callback`; False if there is none."""
@@ -111,11 +111,12 @@ class DcpManager:
         results = []
         for connection in connections:
             owner = connection.owner
-            if owner is None:
-                results.append(as_text(connection.call)(*args, **kwargs))
-            elif (plugin := active.get(owner.name)) is not None and plugin.resident is owner:
-                results.append(connection.call(*args, **kwargs))
-        return Markup("".join(results))
+            if owner is not None:
+                plugin = active.get(owner.name)
+                if plugin is None or plugin.resident is not owner:
+                    continue
+            results.append(connection.call(*args, **kwargs))
+        return Markup("".join(results))  # noqa: S704 - dcps return HTML
 
 
 def as_text(function: Callable[..., Any]) -> Callable[..., str]:
@@ -153,4 +154,4 @@ def push_dcp(event: str, callback: Callable[..., Any], position: str = "right") 
     """
     manager = current_app.extensions.get("pluginkit")
     if manager is not None:
-        manager._dcp_manager.push(event, callback, position)
+        manager._dcp_manager.push(event, callback, position)  # noqa: SLF001 - 3.x's name

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, has_request_context, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from ..barrier import Resident, guard
+from flask_pluginkit.barrier import Resident, guard
 
 _FAILED = object()
 _BROAD = (Exception, BaseException, HTTPException, InternalServerError)

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from ..barrier import Resident, guard
+from flask_pluginkit.barrier import Resident, guard
 
 _ARGUMENT_OF: dict[str, Callable[[Context], Any]] = {
     "context": lambda context: context,

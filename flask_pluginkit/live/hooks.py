@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from flask import Flask
 
-from ..snapshot import ENVIRON_KEY, PIN, Snapshot, pinned
+from flask_pluginkit.snapshot import ENVIRON_KEY, PIN, Snapshot, pinned
 
 Key = tuple[str, str | None]
 
@@ -79,17 +79,13 @@ class Dispatchers:
         def functions() -> tuple[Any, ...]:
             return pinned(site).hooks.get(key, ())
 
+        if key == CONTEXT_PROCESSORS:
+            return _all_variables(lambda: pinned(site))
         match table:
-            case "before_request_funcs" if scope is None:
-                return _first_answer(lambda: pinned(site).before_request)
             case "before_request_funcs" | "url_build_error_handlers":
                 return _first_answer(functions)
-            case "after_request_funcs" if scope is None:
-                return _responses(self.app, lambda: pinned(site).after_request)
             case "after_request_funcs":
                 return _responses(self.app, functions)
-            case "template_context_processors" if scope is None:
-                return _all_variables(lambda: pinned(site))
             case "template_context_processors" | "shell_context_processors":
                 return _variables(functions)
             case _:

@@ -16,9 +16,10 @@ from typing import Any, Final
 from flask import Flask
 from werkzeug.routing import Rule
 
-from ..barrier import RAISE, Resident, guard, guard_view
-from ..points import Contribution, ErrorHandler, Hook, Named, Route
-from ..snapshot import Snapshot
+from flask_pluginkit.barrier import RAISE, Resident, guard, guard_view
+from flask_pluginkit.points import Contribution, ErrorHandler, Hook, Named, Route
+from flask_pluginkit.snapshot import Snapshot
+
 from . import routes
 from .errors import guard_handler
 from .filters import jinja_callable
@@ -235,7 +236,7 @@ class Tables:
 
     def _let_recordings_register(self) -> None:
         """Let plugins register after the first request, in a recording and only there."""
-        check = self.app._check_setup_finished
+        check = self.app._check_setup_finished  # noqa: SLF001 - Flask has no other way
 
         def check_unless_recording(name: str) -> None:
             if RECORDING.get() is None:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, Flask
 
-from ..barrier import Resident, guard
-from ..exceptions import PEPError
-from ..ordering import parse_code, parse_file
-from ..points import Named, SignalReceiver, TemplatePart
+from flask_pluginkit.barrier import Resident, guard
+from flask_pluginkit.exceptions import PEPError
+from flask_pluginkit.ordering import parse_code, parse_file
+from flask_pluginkit.points import Named, SignalReceiver, TemplatePart
+
 from .commands import PluginGroup
 from .dcp import DcpManager
 from .recorder import Recording
@@ -77,7 +78,7 @@ class Registrar:
         own = blueprints.own() if isinstance(blueprints, LiveDict) else blueprints
         if (blueprint := own.get(name)) is None:
             return None
-        return Mount(blueprint, name, blueprint.url_prefix)
+        return Mount(cast("Blueprint", blueprint), name, blueprint.url_prefix)
 
     def _is_own(self, name: str) -> bool:
         return self._own_blueprint(name) is not None
@@ -135,14 +136,18 @@ class Registrar:
                 self.app.register_error_handler(error, function)
             for event, function, position in shapes["dcp"]:
                 self.dcp.push(event, function, position)
-        for signal, function in shapes["signal"]:
-            called = guard(self.app.ensure_sync(function), resident, f"signal {signal.name}", None)
-            recording.add(SignalReceiver(owner=resident.name, signal=signal, function=called))
+        self._record_signals(recording, shapes["signal"])
         if shapes["cli"]:
             group = PluginGroup(self.app, resident, shapes["cli"])
             recording.named("command", resident.name, group)
         for part in self._parts(resident, shapes["tep"], has_file):
             recording.add(part)
+
+    def _record_signals(self, recording: Recording, rows: list[tuple[Any, Any]]) -> None:
+        resident = recording.resident
+        for signal, function in rows:
+            called = guard(self.app.ensure_sync(function), resident, f"signal {signal.name}", None)
+            recording.add(SignalReceiver(owner=resident.name, signal=signal, function=called))
 
     def _parts(
         self, resident: Resident, teps: dict[str, dict[str, str]], has_file: Callable[[str], bool]
@@ -163,8 +168,11 @@ class Registrar:
             )
 
     def _template(self, owner: str, slot: str, is_file: bool, text: str) -> Callable[[], Any]:
-        """Make what gives the compiled template, at its first use: compiling takes longer
-        than all the rest of loading a plugin, and no page shows every slot."""
+        """Make what gives the compiled template, at its first use.
+
+        Compiling takes longer than all the rest of loading a plugin, and no page shows every
+        slot.
+        """
         app = self.app
         if is_file:
             return lambda: app.jinja_env.get_template(f"{owner}:{text}")

@@ -16,7 +16,8 @@ from typing import Any, cast
 from werkzeug.routing import Map, Rule
 from werkzeug.routing.rules import RuleFactory
 
-from ..snapshot import Snapshot
+from flask_pluginkit.snapshot import Snapshot
+
 from .tables import RECORDING
 
 _serials = count(1)
@@ -33,7 +34,7 @@ class LiveRule(Rule):
     serial: int
     pin: Callable[[], Snapshot]
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -78,7 +79,7 @@ class LiveRule(Rule):
 
 def claim_keys(rule: Rule) -> Iterator[tuple[object, str]]:
     """Yield what makes two bound rules the same: equal parts, and a method in common."""
-    parts = tuple((part.content, part.static, part.final) for part in rule._parts)
+    parts = tuple((part.content, part.static, part.final) for part in rule._parts)  # noqa: SLF001 - nothing public tells
     methods = rule.__dict__["methods"]
     if methods is None:
         methods = {"any"}
@@ -97,7 +98,7 @@ def make_live(rule: Rule, pin: Callable[[], Snapshot], host: str | None) -> Live
     if kind not in _classes:
         _classes[kind] = type(f"Live{kind.__name__}", (LiveRule, kind), {})
     rule.__class__ = _classes[kind]
-    live = cast(LiveRule, rule)
+    live = cast("LiveRule", rule)
     live.serial = next(_serials)
     live.pin = pin
     if host and not live.host:
@@ -109,12 +110,15 @@ class LiveMap(Map):
     """The application's map. `attach` makes one from it, `settle` is called once."""
 
     record_rule: Callable[[Rule], None]
+    first_update: Callable[[], None]
     settle_lock: Any
 
     def add(self, rulefactory: RuleFactory) -> None:
         """Add rules; into the recording while one runs."""
         if RECORDING.get() is None:
             super().add(rulefactory)
+            # a host that defines routes after the map was used still comes before plugins
+            self.__dict__["update"] = self.first_update
             return
         for rule in rulefactory.get_rules(self):
             self.record_rule(rule)
@@ -148,7 +152,7 @@ def attach(
     """
     kind = type(url_map)
     url_map.__class__ = type(f"Live{kind.__name__}", (LiveMap, kind), {})
-    live = cast(LiveMap, url_map)
+    live = cast("LiveMap", url_map)
     live.record_rule = record_rule
     live.settle_lock = RLock()
 
@@ -170,10 +174,11 @@ def attach(
 
     # Werkzeug calls update() before each use. As an instance attribute the first one hides
     # the method, then takes itself away: afterwards nothing is left in the way of requests.
-    live.__dict__["update"] = first_update
+    live.first_update = live.__dict__["update"] = first_update
 
     def detach() -> None:
         url_map.__class__ = kind
-        live.__dict__.pop("update", None)
+        for name in ("update", "first_update", "record_rule", "settle_lock"):
+            live.__dict__.pop(name, None)
 
     return detach

@@ -17,9 +17,9 @@ from jinja2 import Template
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from ..barrier import OWNER, on_fault
-from ..points import TemplatePart
-from ..snapshot import Snapshot
+from flask_pluginkit.barrier import OWNER, on_fault
+from flask_pluginkit.points import TemplatePart
+from flask_pluginkit.snapshot import Snapshot
 
 EMPTY = Markup("")
 
@@ -73,7 +73,8 @@ class Slots:
         parts = slot.files if typ == "fil" else slot.codes if typ == "cod" else slot.all
         if not parts:
             return EMPTY
-        return Markup(_Rendering(self, snapshot, context).render(parts))
+        # templates have escaped what was to be escaped
+        return Markup(_Rendering(self, snapshot, context).render(parts))  # noqa: S704
 
 
 class _Rendering:
@@ -104,7 +105,7 @@ class _Rendering:
                 done.append(concat(template.root_render_func(context)))
                 if self.signals:
                     self.send(template_rendered, template)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a barrier
                 self.shared.clear()
                 done.append(self.fault(part, error))
             finally:
@@ -151,7 +152,7 @@ class _Rendering:
         try:
             # points the traceback at the lines of the template
             self.environment.handle_exception()
-        except Exception as rewritten:
+        except Exception as rewritten:  # noqa: BLE001 - it always raises, whatever it was
             error = rewritten
         on_fault(part.resident, part.meter, error, "")
         if not self.app.debug:

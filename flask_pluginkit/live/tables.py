@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextvars import ContextVar
-from typing import Any, Protocol, SupportsIndex
+from typing import Any, Protocol, Self, SupportsIndex
 
 
 class Recorder(Protocol):
@@ -76,9 +76,9 @@ class LiveDict(dict[str, Any]):
         if so. While a plugin registers it is answered from the recording alone: who gets an
         endpoint that two want is decided later, and costs the other one only that view.
         """
-        if RECORDING.get() is None or self.kind != "endpoint":
-            if dict.__contains__(self, key):
-                return dict.__getitem__(self, key)
+        shows_own = RECORDING.get() is None or self.kind != "endpoint"
+        if shows_own and dict.__contains__(self, key):
+            return dict.__getitem__(self, key)
         return self._behind().get(key, default)
 
     def __contains__(self, key: object) -> bool:
@@ -146,7 +146,7 @@ class FunctionList(list[Any]):
         for function in list(functions):
             self.append(function)
 
-    def __iadd__(self, functions: Iterable[Any]) -> FunctionList:  # type: ignore[override,misc]
+    def __iadd__(self, functions: Iterable[Any]) -> Self:  # type: ignore[misc]
         self.extend(functions)
         return self
 

@@ -18,8 +18,9 @@ from jinja2 import BaseLoader, Environment, FileSystemLoader, Template, Template
 from jinja2.exceptions import TemplatesNotFound, UndefinedError
 from jinja2.runtime import Context, Macro, Undefined
 
-from ..barrier import OWNER
-from ..snapshot import Plugin, Snapshot
+from flask_pluginkit.barrier import OWNER
+from flask_pluginkit.snapshot import Plugin, Snapshot
+
 from .tables import LiveDict
 
 Source = tuple[str, str | None, Callable[[], bool] | None]
@@ -28,10 +29,10 @@ Source = tuple[str, str | None, Callable[[], bool] | None]
 class HostLoader(DispatchingJinjaLoader):
     """Flask's loader over the application and its *own* blueprints."""
 
-    def _iter_loaders(self, template: str) -> Iterator[tuple[Any, BaseLoader]]:
+    def _iter_loaders(self, template: str) -> Iterator[tuple[Any, BaseLoader]]:  # noqa: ARG002
         if (loader := self.app.jinja_loader) is not None:
             yield self.app, loader
-        for blueprint in cast(LiveDict, self.app.blueprints).own().values():
+        for blueprint in cast("LiveDict", self.app.blueprints).own().values():
             if (loader := blueprint.jinja_loader) is not None:
                 yield blueprint, loader
 
@@ -78,7 +79,7 @@ class Library(BaseLoader):
         yield self._loaders[folder]
         for item in plugin.contributions:
             if getattr(item, "kind", "") == "blueprint":
-                loader = cast(Any, item).value.jinja_loader
+                loader = cast("Any", item).value.jinja_loader
                 if loader is not None:
                     yield loader
 
@@ -163,14 +164,14 @@ class OwnedContext(Context):
     example, runs as the host: the names it renders are the host's.
     """
 
-    def call(self, __obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call `__obj` as Jinja does, as its owner."""
+    def call(self, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call `obj` as Jinja does, as its owner."""
         owner = OWNER.get()
-        if owner is None or isinstance(__obj, Macro) or owner.owns(__obj):
-            return super().call(__obj, *args, **kwargs)
+        if owner is None or isinstance(obj, Macro) or owner.owns(obj):
+            return super().call(obj, *args, **kwargs)
         token = OWNER.set(None)
         try:
-            return super().call(__obj, *args, **kwargs)
+            return super().call(obj, *args, **kwargs)
         finally:
             OWNER.reset(token)
 
@@ -198,7 +199,7 @@ class LiveEnvironment(Environment):
         self,
         name: str | Template,
         parent: str | None = None,
-        globals: MutableMapping[str, Any] | None = None,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja's name
     ) -> Template:
         """Load a template by a bare or full name."""
         if isinstance(name, Template):
@@ -218,11 +219,11 @@ class LiveEnvironment(Environment):
         self,
         names: Iterable[str | Template],
         parent: str | None = None,
-        globals: MutableMapping[str, Any] | None = None,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja's name
     ) -> Template:
         """Load the first template that exists, each name by the rules of `get_template`."""
         if isinstance(names, Undefined):
-            names._fail_with_undefined_error()
+            names._fail_with_undefined_error()  # noqa: SLF001 - as Jinja itself does
         names = list(names)
         for name in names:
             try:
@@ -236,15 +237,13 @@ def attach(app: Flask, pin: Callable[[], Snapshot]) -> Callable[[], None]:
     """Give the application's environment plugins' templates; return what undoes it."""
     environment = app.jinja_env
     kind, loader = type(environment), environment.loader
-    host: BaseLoader
-    if loader is None or type(loader) is DispatchingJinjaLoader:
-        host = HostLoader(app)
-    else:
-        host = loader
+    is_flasks = loader is None or type(loader) is DispatchingJinjaLoader
+    host = HostLoader(app) if loader is None or is_flasks else loader
     # the environment exists already and others hold it: so it changes its class
     environment.__class__ = type(f"Live{kind.__name__}", (LiveEnvironment, kind), {})
-    cast(LiveEnvironment, environment).library = Library(app, host, pin)
-    environment.loader = cast(LiveEnvironment, environment).library
+    library = Library(app, host, pin)
+    cast("LiveEnvironment", environment).library = library
+    environment.loader = library
 
     def detach() -> None:
         environment.__class__ = kind
