@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tarfile
 import zipfile
 from itertools import chain
@@ -49,6 +50,9 @@ def tests(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """Serve examples/bulletin with its plugins until Ctrl-C; arguments go to its run.py."""
     install(session, groups=["demo"], wheels=make_example_wheels(session))
+    # whoever ends nox ends the server, also from a shell that hides SIGINT from its jobs
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     session.run(
         "python",
         "examples/bulletin/run.py",

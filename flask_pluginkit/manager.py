@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import inspect
 import logging
 from collections.abc import Mapping
 from os import PathLike
@@ -220,7 +219,7 @@ class PluginManager:
 
     # --- what templates use -----------------------------------------------------------
 
-    def emit_tep(self, tep: str, typ: str = "all", /, **context: Any) -> Markup:
+    def emit_tep(self, tep: str, typ: str = "all", **context: Any) -> Markup:
         """Render the template slot `tep`; see `live.slots.Slots.emit`."""
         return self._site().slots.emit(tep, typ, **context)
 
@@ -387,6 +386,10 @@ _OPTIONS: Mapping[str, Any] = {
 """The options and what checks each; a wrong value is a `PluginError`, as in 3.x."""
 
 
+PIP_SETTINGS = ("target_dir", "index", "upgrade", "quiet")
+"""What ``install_packages`` may say to `pip.pip_install`."""
+
+
 def _install_option(value: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Check ``install_packages`` and return the packages and pip's settings."""
     settings = dict(value or {}) if isinstance(value or {}, Mapping) else None
@@ -396,10 +399,9 @@ def _install_option(value: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
             f"Invalid install_packages: found {value!r}, expected a dict such as "
             "{'pkgs': ['flask-pluginkit-demo']}"
         )
-    known = [name for name in inspect.signature(pip_install).parameters if name != "pkg"]
-    if unknown := settings.keys() - set(known):
+    if unknown := settings.keys() - set(PIP_SETTINGS):
         raise PluginError(
             f"Invalid install_packages: unknown {sorted(unknown)}, expected "
-            f"{', '.join(['pkgs', *known])}"
+            f"{', '.join(['pkgs', *PIP_SETTINGS])}"
         )
     return tuple(packages), settings

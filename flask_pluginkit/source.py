@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import codecs
-import re
 import stat
 import tokenize
 import warnings
@@ -38,7 +37,7 @@ _SLOW_ENCODINGS: Final = frozenset({"punycode"})
 _TRICKS: Final = frozenset({"globals", "locals", "vars", "exec", "eval"})
 """Functions by which a module may bind names that its source doesn't show."""
 
-_MAY_BIND_LATER: Final = re.compile(rf"\b(?:global|modules|{'|'.join(sorted(_TRICKS))})\b")
+_MAY_BIND_LATER: Final = (*sorted(_TRICKS), "global", "modules")
 """What a source must contain for the whole of it to be searched, which takes its time."""
 
 _Scalar = str | int | float | bytes | bool | None
@@ -137,7 +136,7 @@ class _Reader:
         for statement in tree.body:
             self._follow(statement)
         open_ended = not self._computed.isdisjoint({"*", "__getattr__"})
-        if _MAY_BIND_LATER.search(source):
+        if any(word in source for word in _MAY_BIND_LATER):
             nodes = list(ast.walk(tree))
             self._compute(_declared_global(nodes))
             open_ended = open_ended or any(_is_trick(node) for node in nodes)

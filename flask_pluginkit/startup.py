@@ -68,11 +68,20 @@ class Loading:
         """Whether nothing has stopped this plugin so far."""
         return self.status is Status.ACTIVE
 
+    def problem(self) -> PluginError | None:
+        """Return what makes the plugin unusable before anything of it is imported."""
+        if self.candidate.problem is not None:
+            return LoadError(self.candidate.problem)
+        if self.manifest.problems:
+            return ManifestError(self.manifest.problems)
+        return None
+
     def fail(self, status: Status, error: BaseException) -> None:
         """Note why this plugin isn't going to be active."""
         self.status = status
         cause = error.__cause__ or error
-        self.reason = clean(str(error) or type(error).__name__, REASON_LENGTH)
+        lines = str(error).splitlines() or [type(error).__name__]
+        self.reason = clean(" | ".join(lines), REASON_LENGTH)
         self.error = error if isinstance(error, Exception) else None
         if cause.__traceback__ is not None:
             self.traceback = "".join(traceback.format_exception(cause))
@@ -126,10 +135,6 @@ class Startup:
             candidate.folder, candidate.package, _distribution(candidate.distribution)
         )
         loading = Loading(candidate, manifest)
-        if candidate.problem is not None:
-            self.fail(loading, Status.FAILED, LoadError(candidate.problem))
-        elif manifest.problems:
-            self.fail(loading, Status.FAILED, ManifestError(manifest.problems))
         for warning in manifest.warnings:
             self.home.logger.warning("plugin %r: %s", manifest.name, warning)
         return loading
@@ -143,17 +148,22 @@ class Startup:
         """The first by precedence keeps the name; one that can't be loaded has no say."""
         first: dict[str, Loading] = {}
         for loading in self.loadings:
-            if not loading.is_active:
+            if loading.problem() is not None:
                 continue
             winner = first.setdefault(loading.name, loading)
             if winner is not loading:
                 self.fail(loading, Status.FAILED, _equal_names(winner, loading))
 
     def _read_state(self, loading: Loading) -> None:
-        """Find out what is wanted, importing the plugin only where nothing else can tell."""
+        """Find out what is wanted, importing the plugin only where nothing else can tell.
+
+        A broken plugin that is disabled is just disabled: disabling is how one gets rid of it.
+        """
         try:
             wanted = self.store.read(loading.name, loading.candidate.folder)
-            if wanted is None and "__state__" in loading.manifest.computed:
+            if loading.problem() is not None:
+                pass
+            elif wanted is None and "__state__" in loading.manifest.computed:
                 if not self._import(loading):
                     return
             elif (
@@ -170,6 +180,8 @@ class Startup:
         if loading.wanted is WantedState.DISABLED:
             loading.status = Status.DISABLED
             loading.reason = "disabled by a marker" if wanted else "disabled by its __state__"
+        elif (problem := loading.problem()) is not None:
+            self.fail(loading, Status.FAILED, problem)
         elif not is_compatible_with_us(loading.manifest.appversion):
             self.fail(loading, Status.INCOMPATIBLE, _wrong_version(loading.manifest))
 

@@ -139,7 +139,7 @@ class VersionRange:
 
 def is_semantic(text: object) -> bool:
     """Tell whether `text` is a complete semantic version (semver.org 2.0.0), such as 1.0.0."""
-    return isinstance(text, str) and len(text) <= LONGEST_VERSION and Version.is_valid(text)
+    return isinstance(text, str) and _is_plain(text) and Version.is_valid(text)
 
 
 def matches_release(versions: VersionRange, version: str) -> bool:
@@ -179,10 +179,15 @@ def _comparators(condition: str) -> tuple[Comparator, ...]:
 
 def _version(text: str) -> tuple[Version, int]:
     """Return a version that may be short, and how many of its numbers are given."""
-    if len(text) > LONGEST_VERSION:
+    if not _is_plain(text):
         raise ValueError
     given = re.split(r"[-+]", text, maxsplit=1)[0].count(".") + 1
     return Version.parse(text, optional_minor_and_patch=True).replace(build=None), given
+
+
+def _is_plain(text: str) -> bool:
+    # older releases of semver take digits of other scripts, and a newline at the end
+    return len(text) <= LONGEST_VERSION and text.isascii() and text.isprintable()
 
 
 def _after_compatible(version: Version, given: int) -> Version:

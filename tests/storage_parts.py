@@ -32,6 +32,8 @@ class FakeRedis:
         value: str | None = None,
         mapping: dict[str, str] | None = None,
     ) -> int:
+        if not key and not mapping:
+            raise ValueError("nothing to set")  # as the package redis has it
         before = len(self.fields)
         pairs = mapping if mapping is not None else {str(key): str(value)}
         self.fields |= {key.encode(): value.encode() for key, value in pairs.items()}

@@ -136,9 +136,11 @@ def test_a_file_is_passed_over(base: Path) -> None:
     assert discover(base=base) == ()
 
 
-def test_what_uninstalling_leaves_behind_is_passed_over(base: Path) -> None:
-    """A folder with nothing but a bytecode cache is no plugin."""
+@pytest.mark.parametrize("marker", ["DISABLED", "ENABLED", "__pycache__/old.pyc"])
+def test_what_uninstalling_leaves_behind_is_passed_over(base: Path, marker: str) -> None:
+    """A folder with nothing but a bytecode cache and markers of state is no plugin."""
     write(base / "plugins" / "gone" / "__pycache__" / "__init__.cpython-311.pyc")
+    write(base / "plugins" / "gone" / marker)
     assert discover(base=base) == ()
 
 

@@ -68,6 +68,14 @@ def test_a_temporary_file_left_by_a_killed_writer_is_no_obstacle(tmp_path: Path)
     assert not (tmp_path / "data").is_symlink()
 
 
+def test_what_exists_is_not_created_again(tmp_path: Path) -> None:
+    """A file of others, a lock for example, isn't emptied."""
+    (tmp_path / "file").write_bytes(b"precious")
+    with pytest.raises(FileExistsError):
+        create(tmp_path / "file", my_own(tmp_path))
+    assert (tmp_path / "file").read_bytes() == b"precious"
+
+
 def test_the_mode_asked_for_doesnt_depend_on_the_umask(tmp_path: Path) -> None:
     """A new file has the mode of its ownership, whatever the process masks."""
     before = os.umask(0o077)

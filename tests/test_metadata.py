@@ -97,6 +97,16 @@ def test_missing_metadata_is_no_error() -> None:
     assert read_metadata(Fake(None)) == {}
 
 
+def test_unreadable_metadata_is_no_error() -> None:
+    """Nor does one that can't be read."""
+
+    class Unreadable(Fake):
+        def read_text(self, filename: str) -> str | None:
+            raise PermissionError(filename)
+
+    assert read_metadata(Unreadable(None)) == {}
+
+
 @given(st.text())
 def test_no_metadata_raises(text: str) -> None:
     """Whatever the file holds, only printable texts come of it."""

@@ -91,6 +91,8 @@ def test_a_literal_is_known(file: Path, source: str, value: object) -> None:
         "__x__ = {**other}",
         "__x__ = {'a': f()}",
         "V = {}; __x__ = V",
+        "__y__ = {}; __x__ = __y__",
+        "__y__ = __x__ = {}",
         "__x__, *__y__ = 'ab'",
         "__y__ = 'a'; __y__, __x__ = 'b', __y__",
         "from .version import __x__",
@@ -218,7 +220,7 @@ programs = st.lists(
     | simple_statements
     | compound_statements,
     max_size=8,
-)
+).map(lambda statements: ["A = 'a'; B = 'b'", *statements])
 
 
 def run(statements: list[str]) -> dict[str, Any]:

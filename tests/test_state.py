@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,10 @@ def test_with_a_state_dir_markers_beside_the_code_are_the_fallback(
 ) -> None:
     """A DISABLED made by hand for 3.x counts while state_dir says nothing."""
     (folder / "DISABLED").touch()
-    assert MarkerStore(tmp_path / "state", None).read(NAME, folder) is DISABLED
+    store = MarkerStore(tmp_path / "state", None)
+    assert store.read(NAME, folder) is DISABLED
+    store.write("another", folder, ENABLED)
+    assert store.read(NAME, folder) is DISABLED
 
 
 names = st.text(
@@ -438,8 +442,10 @@ def test_what_is_made_in_a_state_dir_takes_its_owner_or_isnt_made(
     """Root's switching doesn't shut the server's user out; who can't hand over is told why."""
     (tmp_path / "state").mkdir()
     store = MarkerStore(tmp_path / "state", None)
-    theirs = Ownership(user=54321, group=54321, file_mode=0o640, folder_mode=0o750, strict=True)
-    monkeypatch.setattr(Ownership, "of_folder", lambda found, strict: theirs)
+    theirs = Ownership(user=54321, group=54321, file_mode=0o640, folder_mode=0o750)
+    monkeypatch.setattr(
+        Ownership, "of_folder", lambda found, strict=False: replace(theirs, strict=strict)
+    )
     handed: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(os, "fchown", lambda descriptor, user, group: handed.append(user))

@@ -25,7 +25,7 @@ nasty_text = st.lists(
 class ProxyOfText:
     """What lazy translations do: `isinstance` takes it for a str."""
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> type:
         return str
 

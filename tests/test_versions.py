@@ -45,7 +45,7 @@ def test_a_semantic_version_is_known(text: str) -> None:
     "text",
     [
         *["", "1", "1.0", "1.0.0.0", "v1.0.0", "1.0.0rc1", " 1.0.0", "1.0.0\n", "01.0.0"],
-        "\N{ARABIC-INDIC DIGIT ONE}.0.0",
+        "1\N{ARABIC-INDIC DIGIT ONE}.0.0",
         "9" * 300 + ".0.0",
         "9" * 5000 + ".0.0",
         None,

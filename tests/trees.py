@@ -72,9 +72,11 @@ def clean_imports(tmp_path: Path) -> Iterator[None]:
     yield
     for name in set(FINDER.folders) - named:
         forget(name)
-    for name, module in list(sys.modules.items()):
-        if any(place.startswith(f"{tmp_path}/") for place in _places(module)):
-            del sys.modules[name]
+    # first all of them: a namespace asks its parent package where it is
+    places = {name: _places(module) for name, module in sys.modules.copy().items()}
+    for name, found in places.items():
+        if any(place.startswith(f"{tmp_path}/") for place in found):
+            sys.modules.pop(name, None)
     sys.path[:], sys.meta_path[:] = path, finders
     for place in list(sys.path_importer_cache):
         if place.startswith(str(tmp_path)):

@@ -58,7 +58,7 @@ class Slots:
         self.pin = pin
         self.strict = strict
 
-    def emit(self, tep: str, typ: str = "all", /, **context: Any) -> Markup:
+    def emit(self, tep: str, typ: str = "all", **context: Any) -> Markup:
         """Render every part of the slot `tep` in its order.
 
         Args:

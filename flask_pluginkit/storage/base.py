@@ -55,9 +55,6 @@ class BaseStorage:
     def __delitem__(self, key: str) -> None:
         self.remove(key)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self.list
-
     def __iter__(self) -> Iterator[str]:
         return iter(self.list)
 

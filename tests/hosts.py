@@ -1,0 +1,81 @@
+"""A host application in a folder of its own, to which a test gives plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from flask import Flask
+from trees import clean_imports, write, write_plugin
+from werkzeug.test import TestResponse
+
+from flask_pluginkit import PluginManager
+from flask_pluginkit.snapshot import Plugin
+
+__all__ = ["Host", "clean_imports", "host"]
+
+
+class Host:
+    """One application, its folder, and after `start` its manager."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.folder = folder
+        self.app = Flask(
+            "host", root_path=str(folder), instance_path=str(folder / "instance"), **options
+        )
+        self.manager: PluginManager | None = None
+
+    @property
+    def pm(self) -> PluginManager:
+        """The manager that `start` made."""
+        assert self.manager is not None, "call start() first"
+        return self.manager
+
+    def plugin(self, name: str, body: str, **rest: Any) -> Path:
+        """Write a plugin into the application's folder; see `trees.write_plugin`."""
+        return write_plugin(self.folder / "plugins", name, body, **rest)
+
+    def template(self, name: str, text: str) -> Path:
+        """Write a template of the application itself."""
+        return write(self.folder / "templates" / name, text)
+
+    def start(self, *, strict: bool | None = True, **options: Any) -> PluginManager:
+        """Load the plugins; what could be contained is raised, unless `strict` says otherwise."""
+        self.manager = PluginManager(self.app, strict=strict, **options)
+        return self.manager
+
+    def open(self, path: str, method: str = "GET", **rest: Any) -> TestResponse:
+        """Send a request and return the response."""
+        return self.app.test_client().open(path, method=method, **rest)
+
+    def get(self, path: str, **rest: Any) -> str:
+        """Return the text at `path`."""
+        return self.open(path, **rest).get_data(as_text=True)
+
+    def render(self, source: str) -> str:
+        """Render template code as the application."""
+        with self.app.app_context():
+            return self.app.jinja_env.from_string(source).render()
+
+    def row(self, name: str) -> Plugin:
+        """What the manager tells about a plugin."""
+        return next(plugin for plugin in self.pm.plugins if plugin.name == name)
+
+    def module(self, name: str) -> ModuleType:
+        """The module of a loaded plugin."""
+        module = self.row(name).module
+        assert module is not None
+        return module
+
+    def twin(self, **options: Any) -> Host:
+        """A second application with the same folder, and so with the same plugins."""
+        return Host(self.folder, **options)
+
+
+@pytest.fixture
+def host(tmp_path: Path, clean_imports: None) -> Iterator[Host]:
+    """An application without plugins yet, below `tmp_path`."""
+    return Host(tmp_path)
