@@ -154,39 +154,57 @@ def measure_starts(
     outcomes = [Outcome(row=row, count=count) for row in rows]
     lanes = list(dict.fromkeys(lane for row in rows for lane in row.lanes))
     failures: dict[Lane, str] = {}
-    for lane in lanes if rows else ():  # once for the caches of compiled modules
-        try:
-            start_once(setting, lane, count)
-        except ContenderError as error:
-            failures[lane] = str(error)
-    lanes = [lane for lane in lanes if lane not in failures]
+    for lane in lanes:  # once for the caches of compiled modules
+        _start(setting, lane, count, failures)
+    # sizes without a goal are there to show the trend
+    starts = effort.starts if any(count in row.goals for row in rows) else 1
     for number in range(effort.rounds if lanes else 0):
         say(f"{count} plugins, starts, round {number + 1} of {effort.rounds}")
         for outcome in outcomes:
             for lane in lanes:
                 outcome.samples.setdefault(lane.label, []).append([])
-        for repetition in range(effort.starts):
-            _start_all(setting, outcomes, lanes, repetition)
+        for repetition in range(starts):
+            able = [lane for lane in lanes if lane not in failures]
+            if able:
+                _start_all(setting, outcomes, able, repetition, failures)
     for outcome in outcomes:
-        outcome.failures.update((lane.label, text) for lane, text in failures.items())
+        for lane, reason in failures.items():
+            outcome.failures[lane.label] = reason
+            outcome.samples.pop(lane.label, None)
     return outcomes
 
 
+def _start(
+    setting: Setting, lane: Lane, count: int, failures: dict[Lane, str]
+) -> tuple[Mapping[Start, float], list[object]] | None:
+    """Start `lane` once, or note why it can't be."""
+    try:
+        return start_once(setting, lane, count)
+    except ContenderError as error:
+        failures[lane] = str(error)
+        return None
+
+
 def _start_all(
-    setting: Setting, outcomes: Sequence[Outcome], lanes: Sequence[Lane], repetition: int
+    setting: Setting,
+    outcomes: Sequence[Outcome],
+    lanes: Sequence[Lane],
+    repetition: int,
+    failures: dict[Lane, str],
 ) -> None:
     """One repetition: each lane starts there and back again, and the mean of the two counts."""
     figures: dict[Lane, list[Mapping[Start, float]]] = {lane: [] for lane in lanes}
     answers: dict[Lane, list[object]] = {}
     for lane in turns(lanes, repetition):
-        figure, answers[lane] = start_once(setting, lane, outcomes[0].count)
-        figures[lane].append(figure)
+        if (started := _start(setting, lane, outcomes[0].count, failures)) is not None:
+            figures[lane].append(started[0])
+            answers[lane] = started[1]
     expected = next((a for lane, a in answers.items() if lane.kind is Kind.HAND), None)
     for outcome in outcomes:
         assert isinstance(outcome.row.measure, Start)
-        for lane, both in figures.items():
-            mean = sum(one[outcome.row.measure] for one in both) / len(both)
-            outcome.samples[lane.label][-1].append(mean)
-            if answers[lane] != expected:
-                text = f"{answers[lane]!r:.300} instead of {expected!r:.300}"
+        for lane, found in answers.items():
+            both = [one[outcome.row.measure] for one in figures[lane]]
+            outcome.samples[lane.label][-1].append(sum(both) / len(both))
+            if found != expected:
+                text = f"{found!r:.300} instead of {expected!r:.300}"
                 outcome.wrong[lane.label] = text

@@ -4,7 +4,7 @@ Nothing is imported here. A plugin that can't be used is a row with a reason, ne
 exception, so that one broken folder doesn't hide the others.
 """
 
-# ruff: noqa: PTH100, PTH110, PTH116, PTH118, PTH119, PTH120, PTH122, PTH208
+# ruff: noqa: PTH100, PTH110, PTH116, PTH118, PTH119, PTH120, PTH208
 # Paths are strings until they are known to be right: that is three times as fast.
 
 from __future__ import annotations
@@ -111,12 +111,17 @@ def discover(
 def _merged(found: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """Sort, and make one of those that are the same folder."""
     merged: dict[str, Candidate] = {}
-    for candidate in sorted(found, key=lambda item: (_PRECEDENCE[item.origin], item.package)):
+    for candidate in sorted(found, key=_rank):
         folder = str(candidate.folder)
         first = merged.setdefault(folder, candidate)
         if first.distribution is None and candidate.distribution is not None:
             merged[folder] = replace(first, distribution=candidate.distribution)
     return tuple(merged.values())
+
+
+def _rank(candidate: Candidate) -> tuple[int, str, str]:
+    """What to sort by; equal ones, in two locations of the namespace, keep the path's order."""
+    return _PRECEDENCE[candidate.origin], candidate.package, candidate.distribution or ""
 
 
 # ---- folders ---------------------------------------------------------------------------------
@@ -211,7 +216,7 @@ def _refused(locations: Iterable[str], root: str) -> Iterator[Candidate]:
         yield Candidate(
             package=NAMESPACE,
             module=NAMESPACE,
-            folder=Path(os.path.dirname(file) if is_init else os.path.splitext(file)[0]),
+            folder=Path(os.path.dirname(file) if is_init else file),
             origin=Origin.NAMESPACE,
             problem=Problem(
                 where=clean(file),

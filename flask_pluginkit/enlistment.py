@@ -15,7 +15,7 @@ from typing import Any
 from flask import Flask
 
 from .exceptions import MissingExtraError, PEPError, PluginError
-from .kinds import Findings
+from .findings import Findings
 from .live.dcp import DcpManager
 from .live.recorder import Recording, Tables
 from .live.registration import Registrar

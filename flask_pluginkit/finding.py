@@ -127,7 +127,7 @@ def refused_files(locations: Iterable[str]) -> list[str]:
 def _in_path_entries(name: str) -> Iterator[str]:
     for entry in list(sys.path):
         if isinstance(entry, str):  # the import system passes over others
-            yield os.path.join(entry or os.curdir, name)
+            yield os.path.join(entry, name)  # an empty one is the current folder
 
 
 def _namespace_in(name: str, path: Iterable[str]) -> ModuleSpec | None:

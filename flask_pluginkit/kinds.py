@@ -8,7 +8,7 @@ of one ``register()`` are collected and reported together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +17,9 @@ from blinker import Signal
 from flask import Blueprint
 from werkzeug.exceptions import default_exceptions
 
-from .exceptions import MissingTemplateError, Problem, RegistrationError
+from .findings import Findings
 from .ordering import parse_file
-from .text import clean, nearest
+from .text import describe
 
 FILE_SUFFIXES: Final = (".html", ".htm", ".xhtml", ".j2", ".jinja", ".jinja2")
 """A tep that ends with one of these is a template file, else it is code (rule of 3.x)."""
@@ -31,137 +31,45 @@ Shape = Any
 """A value of one kind in its normal form."""
 
 
-class Findings:
-    """Collects what is wrong with the value that one ``register()`` returned."""
-
-    def __init__(self, plugin: str, folder: Path) -> None:
-        self.where = f"{plugin}: register()"
-        self.folder = folder
-        self.problems: list[Problem] = []
-        self.missing_templates = 0
-
-    def add(self, what: str, found: object, expected: str, advice: str = "") -> None:
-        """Note that `what` (a path such as ``vep[1]['rule']``) is wrong."""
-        shown = found if isinstance(found, str) else f"{type(found).__name__} {found!r}"
-        self.problems.append(
-            Problem(
-                where=self.where,
-                what=what,
-                found=clean(shown, 120) or "nothing",
-                expected=expected,
-                advice=advice,
-            )
-        )
-
-    def has_template(self, name: str) -> bool:
-        """Tell whether the plugin has a template file `name` inside its folder."""
-        root = self.folder / "templates"
-        try:
-            path = (root / name).resolve()
-            return path.is_relative_to(root.resolve()) and path.is_file()
-        except (OSError, ValueError, RuntimeError):
-            return False
-
-    def finish(self) -> None:
-        """Raise what was found.
-
-        Raises:
-            MissingTemplateError: template files that don't exist, and nothing else.
-            RegistrationError: anything else.
-
-        """
-        if not self.problems:
-            return
-        if self.missing_templates == len(self.problems):
-            raise MissingTemplateError(self.problems)
-        raise RegistrationError(self.problems)
-
-
-def _mapping(value: object, what: str, findings: Findings) -> Iterator[tuple[str, Any]]:
-    """Yield the items of a dict whose keys are non-empty text."""
-    if not isinstance(value, Mapping):
-        findings.add(what, value, "a dict")
-        return
-    for key, item in value.items():
-        if isinstance(key, str) and key:
-            yield key, item
-        else:
-            findings.add(f"{what}: key", key, "a name, as non-empty text")
-
-
-def _callable(value: object, what: str, findings: Findings) -> bool:
-    if callable(value):
-        return True
-    findings.add(what, value, "a function or another callable")
-    return False
-
-
-def _dicts(value: object, what: str, findings: Findings) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (path, dict) for a dict or a list of dicts."""
-    if isinstance(value, Mapping):
-        yield what, value
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            if isinstance(item, Mapping):
-                yield f"{what}[{index}]", item
-            else:
-                findings.add(f"{what}[{index}]", item, "a dict")
-    else:
-        findings.add(what, value, "a dict or a list of dicts")
-
-
-def _pairs(value: object, what: str, findings: Findings) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (path, key, item) for a dict, or for a list of pairs."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield f"{what}[{key!r}]", key, item
-    elif isinstance(value, list | tuple):
-        for index, pair in enumerate(value):
-            if isinstance(pair, list | tuple) and len(pair) == 2:
-                yield f"{what}[{index}]", pair[0], pair[1]
-            else:
-                findings.add(f"{what}[{index}]", pair, "a pair (key, value)")
-    else:
-        findings.add(what, value, "a dict or a list of pairs")
-
-
 def normal_tep(value: object, findings: Findings) -> Shape:
     """Template extension point: ``{slot: {"fil" or "cod": text}}``."""
     shape: dict[str, dict[str, str]] = {}
-    for slot, text in _mapping(value, "tep", findings):
+    for slot, text in findings.mapping(value, "tep"):
         if not isinstance(text, str):
             findings.add(f"tep[{slot!r}]", text, "the name of a template file, or code, as text")
         elif not text.endswith(FILE_SUFFIXES):
             shape[slot] = {"cod": text}
-        elif findings.has_template(parse_file(text, findings.has_template)[1]):
+        elif _has_file(text, findings):
             shape[slot] = {"fil": text}
         else:
-            findings.missing_templates += 1
-            findings.add(
-                f"tep[{slot!r}]",
-                f"no template file {text!r}",
-                f"a file below {clean(str(findings.folder / 'templates'), 200)}",
-            )
+            findings.add_missing_template(f"tep[{slot!r}]", text)
     return shape
+
+
+def _has_file(text: str, findings: Findings) -> bool:
+    return findings.has_template(parse_file(text, findings.has_template)[1])
 
 
 def normal_hep(value: object, findings: Findings) -> Shape:
     """Request hooks: ``{hook: function}``."""
     shape: dict[str, Any] = {}
-    for hook, function in _mapping(value, "hep", findings):
+    for hook, function in findings.mapping(value, "hep"):
         if hook not in HOOKS:
-            _unknown(f"hep[{hook!r}]", hook, HOOKS, findings)
-        elif _callable(function, f"hep[{hook!r}]", findings):
+            findings.add_unknown(f"hep[{hook!r}]", hook, HOOKS)
+        elif findings.is_callable(function, f"hep[{hook!r}]"):
             shape[hook] = function
     return shape
 
 
 def normal_bep(value: object, findings: Findings) -> Shape:
     """Blueprint: ``{"blueprint", "prefix", "parent"?}``."""
-    shape = dict(_mapping(value, "bep", findings))
+    shape = dict(findings.mapping(value, "bep"))
+    if not isinstance(value, Mapping):
+        return {}
     known = ("blueprint", "prefix", "parent")
-    for key in shape.keys() - set(known):
-        _unknown(f"bep[{key!r}]", key, known, findings)
+    for key in shape:
+        if key not in known:
+            findings.add_unknown(f"bep[{key!r}]", key, known)
     if not isinstance(shape.get("blueprint"), Blueprint):
         findings.add("bep['blueprint']", shape.get("blueprint"), "a flask.Blueprint")
     prefix = shape.setdefault("prefix", None)
@@ -190,13 +98,16 @@ def is_prefix(prefix: object) -> bool:
 def normal_vep(value: object, findings: Findings) -> Shape:
     """View functions: ``[(rule, view_func, endpoint, options, _blueprint)]``."""
     shape = []
-    for what, options in _dicts(value, "vep", findings):
+    for what, options in findings.dicts(value, "vep"):
         rule, view = options.get("rule"), options.get("view_func")
         # on a blueprint the rule may be empty: the prefix itself
         is_prefix_itself = rule == "" and options.get("_blueprint")
         if not isinstance(rule, str) or not (rule.startswith("/") or is_prefix_itself):
             findings.add(f"{what}['rule']", rule, "a URL rule such as '/hello/<name>'")
-        if not _callable(view, f"{what}['view_func']", findings):
+        for key in ("endpoint", "_blueprint"):
+            if not isinstance(options.get(key), str | None):
+                findings.add(f"{what}[{key!r}]", options[key], "a name, as text")
+        if not findings.is_callable(view, f"{what}['view_func']"):
             continue
         named = ("rule", "view_func", "endpoint", "_blueprint")
         rest = {key: item for key, item in options.items() if key not in named}
@@ -207,7 +118,7 @@ def normal_vep(value: object, findings: Findings) -> Shape:
 def normal_cvep(value: object, findings: Findings) -> Shape:
     """Class-based views: ``[(view_class, options)]``."""
     shape = []
-    for what, options in _dicts(value, "cvep", findings):
+    for what, options in findings.dicts(value, "cvep"):
         view_class = options.get("view_class")
         usable = isinstance(view_class, type) and (
             hasattr(view_class, "register") or hasattr(view_class, "as_view")
@@ -234,12 +145,17 @@ def _named_functions(kind: str) -> Callable[[object, Findings], Shape]:
                 for item in value
             ]
         else:
-            pairs = list(_mapping(value, kind, findings))
+            pairs = list(findings.mapping(value, kind))
         shape: dict[str, Any] = {}
-        for index, (name, function) in enumerate(pairs):
-            what = f"{kind}[{name!r}]" if name else f"{kind}[{index}]"
-            if _callable(function, what, findings):
-                shape[str(name or getattr(function, "__name__", what))] = function
+        for index, (given, function) in enumerate(pairs):
+            name = given or getattr(function, "__name__", None)
+            what = f"{kind}[{describe(given) if isinstance(given, str) else index}]"
+            if not findings.is_callable(function, what):
+                continue
+            if isinstance(name, str) and name:
+                shape[name] = function
+            else:
+                findings.add(f"{what}: name", name, "a name, as non-empty text")
         return list(shape.items())
 
     normal.__doc__ = f"Jinja {kind}s: ``[(name, function)]``."
@@ -250,18 +166,18 @@ def normal_errhandler(value: object, findings: Findings) -> Shape:
     """Error handlers: ``[(code or class, function)]``."""
     shape = []
     if isinstance(value, Mapping):
-        rows = [(f"errhandler[{key!r}]", key, item, True) for key, item in value.items()]
+        rows = [(f"errhandler[{describe(key)}]", key, item, True) for key, item in value.items()]
     else:
         rows = [
             (what, row.get("error"), row.get("handler"), False)
-            for what, row in _dicts(value, "errhandler", findings)
+            for what, row in findings.dicts(value, "errhandler")
         ]
     for what, error, function, is_code in rows:
         known = error in default_exceptions if isinstance(error, int) else _is_error(error, is_code)
         if not known:
             expected = "an HTTP error code such as 404"
             findings.add(what, error, expected if is_code else f"{expected} or an exception class")
-        if _callable(function, f"{what}['handler']", findings) and known:
+        if findings.is_callable(function, f"{what}['handler']") and known:
             shape.append((error, function))
     return shape
 
@@ -274,7 +190,7 @@ def normal_values(kind: str) -> Callable[[object, Findings], Shape]:
     """Make the reader of ``{name: value}``."""
 
     def normal(value: object, findings: Findings) -> Shape:
-        return dict(_mapping(value, kind, findings))
+        return dict(findings.mapping(value, kind))
 
     normal.__doc__ = f"{kind}: ``{{name: value}}``."
     return normal
@@ -283,12 +199,12 @@ def normal_values(kind: str) -> Callable[[object, Findings], Shape]:
 def normal_p3(value: object, findings: Findings) -> Shape:
     """Preprocessors: ``{plugin: {kind: function}}``."""
     shape: dict[str, dict[str, Any]] = {}
-    for plugin, functions in _mapping(value, "p3", findings):
-        for kind, function in _mapping(functions, f"p3[{plugin!r}]", findings):
+    for plugin, functions in findings.mapping(value, "p3"):
+        for kind, function in findings.mapping(functions, f"p3[{plugin!r}]"):
             what = f"p3[{plugin!r}][{kind!r}]"
             if kind not in KINDS or kind == "p3":
-                _unknown(what, kind, tuple(k for k in KINDS if k != "p3"), findings)
-            elif _callable(function, what, findings):
+                findings.add_unknown(what, kind, (known for known in KINDS if known != "p3"))
+            elif findings.is_callable(function, what):
                 shape.setdefault(plugin, {})[kind] = function
     return shape
 
@@ -297,16 +213,20 @@ def normal_dcp(value: object, findings: Findings) -> Shape:
     """Dynamic connection points: ``[(event, function, position)]``."""
     shape = []
     if isinstance(value, Mapping) and "callback" not in value:
-        rows = [(f"dcp[{k!r}]", {"event": k, "callback": v}) for k, v in value.items()]
+        rows = [(f"dcp[{describe(k)}]", {"event": k, "callback": v}) for k, v in value.items()]
     else:
-        rows = [(what, dict(row)) for what, row in _dicts(value, "dcp", findings)]
+        rows = [(what, dict(row)) for what, row in findings.dicts(value, "dcp")]
+    known = ("event", "callback", "position")
     for what, row in rows:
+        for key in row:
+            if key not in known:
+                findings.add_unknown(f"{what}[{describe(key)}]", key, known)
         event, position = row.get("event"), row.get("position", "right")
         if not isinstance(event, str) or not event:
             findings.add(f"{what}['event']", event, "a name, as non-empty text")
         if position not in POSITIONS:
             findings.add(f"{what}['position']", position, "one of " + ", ".join(POSITIONS))
-        if _callable(row.get("callback"), f"{what}['callback']", findings):
+        if findings.is_callable(row.get("callback"), f"{what}['callback']"):
             shape.append((event, row["callback"], position))
     return shape
 
@@ -323,10 +243,10 @@ def normal_cli(value: object, findings: Findings) -> Shape:
 def normal_signal(value: object, findings: Findings) -> Shape:
     """Signal receivers: ``[(signal, function)]``."""
     shape = []
-    for what, signal, function in _pairs(value, "signal", findings):
+    for what, signal, function in findings.pairs(value, "signal"):
         if not isinstance(signal, Signal):
             findings.add(what, signal, "a blinker signal such as flask.request_finished")
-        elif _callable(function, what, findings):
+        elif findings.is_callable(function, what):
             shape.append((signal, function))
     return shape
 
@@ -354,6 +274,14 @@ EMPTY: Final[Mapping[str, Callable[[], Shape]]] = {
 }
 """What the normal form of a kind is when a plugin has none of it."""
 
+_ROWS: Final[Mapping[str, tuple[str, ...]]] = {
+    "vep": ("rule", "view_func", "endpoint", "options", "_blueprint"),
+    "cvep": ("view_class", "options"),
+    "errhandler": ("error", "handler"),
+    "dcp": ("event", "callback", "position"),
+}
+"""What stands in the tuples of a normal form; ``options`` are those of the dict's other keys."""
+
 
 def normalise(plugin: str, folder: Path, value: object) -> dict[str, Shape]:
     """Check what ``register()`` of `plugin` returned and give the normal form of each kind.
@@ -371,7 +299,7 @@ def normalise(plugin: str, folder: Path, value: object) -> dict[str, Shape]:
         value = {}
     for kind, item in value.items():
         if (read := KINDS.get(kind)) is None:
-            _unknown(f"{kind!r}", kind, tuple(KINDS), findings)
+            findings.add_unknown(describe(kind), kind, KINDS)
         else:
             shapes[kind] = read(item, findings)
     findings.finish()
@@ -387,19 +315,45 @@ def recheck(plugin: str, folder: Path, kind: str, shape: Shape) -> Shape:
     """
     findings = Findings(plugin, folder)
     if kind == "tep":
-        flat = {slot: next(iter(part.values())) for slot, part in dict(shape).items()}
-        normal_tep(flat, findings)
-    elif kind in {"hep", "bep", "tcp", "global", "filter", "test"}:
+        _check_parts(shape, findings)
+    elif kind in _ROWS:
+        rows = _given_rows(kind, shape, findings)
+        if not findings.problems:
+            KINDS[kind](rows, findings)
+    elif shape:
         KINDS[kind](shape, findings)
     findings.finish()
     return shape
 
 
-def _unknown(what: str, found: object, known: tuple[str, ...], findings: Findings) -> None:
-    guess = nearest(str(found), known)
-    findings.add(
-        what,
-        f"the unknown name {found!r}",
-        "one of " + ", ".join(known),
-        f"did you mean {guess!r}?" if guess else "",
-    )
+def _check_parts(shape: Shape, findings: Findings) -> None:
+    """Check ``{slot: {"fil" or "cod": text}}``; a slot may have both."""
+    for slot, parts in findings.mapping(shape, "tep"):
+        what = f"tep[{slot!r}]"
+        if not isinstance(parts, Mapping) or not parts:
+            findings.add(what, parts, "a dict such as {'cod': '<b>hello</b>'}")
+            continue
+        for kind, text in parts.items():
+            if kind not in ("fil", "cod"):
+                findings.add_unknown(f"{what}[{describe(kind)}]", kind, ("fil", "cod"))
+            elif not isinstance(text, str):
+                findings.add(what, text, "the name of a template file, or code, as text")
+            elif kind == "fil" and not _has_file(text, findings):
+                findings.add_missing_template(what, text)
+
+
+def _given_rows(kind: str, shape: Shape, findings: Findings) -> list[dict[str, Any]]:
+    """Return a normal form that is a list of tuples as a plugin would have given it."""
+    names = _ROWS[kind]
+    rows = []
+    for index, row in enumerate(shape):
+        if not isinstance(row, list | tuple) or len(row) != len(names):
+            findings.add(f"{kind}[{index}]", row, f"a tuple ({', '.join(names)})")
+            continue
+        given = dict(zip(names, row, strict=True))
+        options = given.pop("options", {})
+        if isinstance(options, Mapping):
+            rows.append({**options, **given})
+        else:
+            findings.add(f"{kind}[{index}]: options", options, "a dict")
+    return rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, request
+from flask import Flask, has_request_context
 from markupsafe import Markup
 from trees import clean_imports, write, write_plugin
 
@@ -141,7 +141,8 @@ def test_tables_of_the_application_show_what_plugins_have(base: Path) -> None:
     assert len(app.blueprints) == 1
     assert app.jinja_env.filters["twice"]("x") == "xx"
     assert {403} <= {code for code in (403, 404) if code in app.error_handler_spec[None]}
-    found = {k: v for f in app.template_context_processors[None] for k, v in f().items()}
+    processors: list[Any] = app.template_context_processors[None]
+    found = {k: v for f in processors for k, v in f().items()}
     assert found["im"] == "demo"
     assert "emit_tep" in app.jinja_env.globals
 
@@ -298,7 +299,8 @@ def test_the_proxy_of_a_disabled_plugin_is_imported_when_read(base: Path) -> Non
     record = manager.get_plugin_info("off")
     assert "plugins.off" not in sys.modules
     assert "__proxy__" in record
-    assert record.get("__proxy__").value == 5
+    assert record.__proxy__.value == 5
+    assert record.get("__proxy__") is record["__proxy__"]
 
 
 def test_a_computed_state_is_learnt_by_importing(base: Path, monkeypatch: Any) -> None:
@@ -442,4 +444,4 @@ def test_request_is_available_in_hooks(base: Path) -> None:
     app, manager = make(base)
     app.test_client().get("/limit")
     assert manager.get_plugin_info("seen").__proxy__.seen == ["/limit"]
-    assert not request
+    assert not has_request_context()

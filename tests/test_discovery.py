@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
@@ -539,6 +538,20 @@ def test_a_module_called_like_the_namespace_is_refused(base: Path, site: Path) -
     assert problem_of(discover(base=base)).where == str(file)
 
 
+def test_every_file_that_hides_the_namespace_is_named(
+    base: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each refused file is a row of its own."""
+    monkeypatch.syspath_prepend(tmp_path / "more")
+    files = [
+        write(site / "pluginkit_plugins" / "__init__.py", EXPLODES),
+        write(site / "pluginkit_plugins.py", EXPLODES),
+        write(tmp_path / "more" / "pluginkit_plugins" / "__init__.py", EXPLODES),
+    ]
+    found = [row.problem.where for row in discover(base=base) if row.problem]
+    assert sorted(found) == sorted(map(str, files))
+
+
 def test_the_own_folder_of_an_application_may_be_called_like_the_namespace(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -615,6 +628,17 @@ def test_a_plugin_that_an_editable_distribution_keeps_elsewhere_has_its_short_na
     assert (found.package, found.module, found.folder) == ("hello", name, folder)
 
 
+def test_of_two_distributions_with_one_plugin_the_first_by_name_is_told(
+    base: Path, site: Path
+) -> None:
+    """The order of folders in the file system decides nothing."""
+    write_plugin(site, "oidc_of_test")
+    for name in ("c-of-test", "a-of-test", "b-of-test"):
+        write_distribution(site, name, "oidc_of_test")
+    (found,) = discover(base=base)
+    assert found.distribution == "a-of-test"
+
+
 @pytest.mark.parametrize(
     "value", ["oidc_of_test:register", "oidc_of_test [extra]", "oidc_of_test:"]
 )
@@ -665,14 +689,12 @@ def test_sources_come_in_order_of_precedence(base: Path, site: Path) -> None:
 
 
 def test_what_was_installed_a_moment_ago_is_found(base: Path, site: Path) -> None:
-    """A second search sees new plugins from every source."""
-    assert discover(base=base) == ()
-    write_plugin(site / "pluginkit_plugins", "hello")
+    """A second search sees new plugins, also where the clock of the file system is too coarse."""
+    before = site.stat()
+    assert discover(base=base, packages=["fine_of_test"])[0].problem is not None
     write_plugin(site, "fine_of_test")
-    write_distribution(site, "fine-of-test", "fine_of_test")
-    assert modules(discover(base=base)) == ["pluginkit_plugins.hello", "fine_of_test"]
-    shutil.rmtree(site / "pluginkit_plugins")
-    assert modules(discover(base=base)) == ["fine_of_test"]
+    os.utime(site, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert modules(discover(base=base, packages=["fine_of_test"])) == ["fine_of_test"]
 
 
 file_names = st.text(

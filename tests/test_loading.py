@@ -192,6 +192,17 @@ def test_a_plugin_that_the_host_imported_before_is_reused(
     assert load(hello) is module
 
 
+def test_a_plugin_that_was_imported_through_a_link_is_reused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Applications are deployed behind links such as ``current``."""
+    hello = hello_of(tmp_path / "releases" / "42", "one")
+    (tmp_path / "current").symlink_to(tmp_path / "releases" / "42")
+    monkeypatch.syspath_prepend(tmp_path / "current")
+    module = importlib.import_module("plugins.hello")
+    assert load(hello) is module
+
+
 def test_a_plugin_whose_folder_is_on_the_path_keeps_the_path_of_its_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,13 +423,13 @@ def test_an_awkward_module_under_the_name_is_no_exception(
 def test_a_package_is_imported_with_the_packages_that_it_is_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A dotted name is imported as a statement would."""
+    """A dotted name of any depth is imported as a statement would."""
     write(tmp_path / "company_of_test" / "__init__.py", "NAME = 'company'")
-    write_plugin(tmp_path / "company_of_test", "oidc", "from .. import NAME")
+    write_plugin(tmp_path / "company_of_test" / "web", "oidc", "from ... import NAME")
     monkeypatch.syspath_prepend(tmp_path)
-    (candidate,) = discover(base=tmp_path / "application", packages=["company_of_test.oidc"])
+    (candidate,) = discover(base=tmp_path / "application", packages=["company_of_test.web.oidc"])
     module = load(candidate)
-    assert (module.__name__, module.NAME) == ("company_of_test.oidc", "company")
+    assert (module.__name__, module.NAME) == ("company_of_test.web.oidc", "company")
 
 
 def test_a_package_whose_name_was_taken_meanwhile_gets_a_private_one(
@@ -534,6 +545,26 @@ def test_the_first_announced_has_the_name(tmp_path: Path, site: Path) -> None:
     assert importlib.import_module("pluginkit_plugins.hello") is modules[0]
 
 
+def test_the_second_of_a_name_has_the_public_one_if_only_it_is_loaded(
+    tmp_path: Path, site: Path
+) -> None:
+    """While the first on the path is disabled, the name leads to what the manager loaded."""
+    write_plugin(site, "hello", "VALUE = 1")
+    write_plugin(tmp_path / "paths" / "pluginkit_plugins", "hello", "VALUE = 2")
+    _, second = discover(base=tmp_path / "application", paths=[tmp_path / "paths"])
+    module = load(second)
+    assert (module.__name__, module.VALUE) == ("pluginkit_plugins.hello", 2)
+
+
+def test_modules_beside_a_plugin_outside_of_the_path_can_be_imported(tmp_path: Path) -> None:
+    """What isn't a plugin is found in the locations of plugins that were loaded."""
+    location = tmp_path / "paths" / "pluginkit_plugins"
+    write_plugin(location, "hello", "from pluginkit_plugins import common")
+    write(location / "common.py", "VALUE = 1")
+    module = load(candidates(tmp_path / "application", tmp_path / "paths")["hello"])
+    assert module.common.VALUE == 1
+
+
 def test_a_plugin_with_a_private_name_imports_others_of_the_namespace(
     tmp_path: Path, site: Path
 ) -> None:
@@ -567,6 +598,16 @@ def test_a_refused_init_of_the_namespace_is_never_executed(tmp_path: Path, site:
     ]
 
 
+def test_a_refused_init_is_not_executed_for_a_private_name(tmp_path: Path, site: Path) -> None:
+    """The package of a second plugin of one name doesn't execute the file either."""
+    write_plugin(site, "hello", "VALUE = 1")
+    write_plugin(tmp_path / "paths" / "pluginkit_plugins", "hello", "VALUE = 2")
+    write(tmp_path / "paths" / "pluginkit_plugins" / "__init__.py", "raise RuntimeError")
+    found = discover(base=tmp_path / "application", paths=[tmp_path / "paths"])
+    modules = [load(candidate) for candidate in found if candidate.problem is None]
+    assert [module.VALUE for module in modules] == [1, 2]
+
+
 def test_a_refused_init_is_not_executed_by_others_either(tmp_path: Path, site: Path) -> None:
     """Once a plugin was loaded, a host's import of the namespace doesn't execute the file."""
     write(site / "__init__.py", "raise RuntimeError('executed')")
@@ -598,6 +639,16 @@ def test_a_plugins_folder_called_like_the_namespace_executes_no_init(
     monkeypatch.syspath_prepend(tmp_path)
     (candidate,) = discover(base=tmp_path, folder="pluginkit_plugins")
     assert load(candidate).__name__ == "pluginkit_plugins.hello"
+
+
+def test_a_second_folder_called_like_the_namespace_executes_no_init(tmp_path: Path) -> None:
+    """That is so for a plugin with a private name, too."""
+    for base in ("first", "second"):
+        folder = tmp_path / base / "pluginkit_plugins"
+        write(folder / "__init__.py", "raise RuntimeError('executed')")
+        write_plugin(folder, "hello")
+        (candidate,) = discover(base=tmp_path / base, folder="pluginkit_plugins")
+        assert load(candidate).__name__.endswith(".hello")
 
 
 def test_a_namespace_that_nobody_has_is_not_made_up(tmp_path: Path) -> None:
@@ -787,6 +838,24 @@ def test_a_namespace_of_our_making_is_forgotten_with_its_last_plugin(tmp_path: P
     assert left_of("pluginkit_plugins") == []
 
 
+def test_a_forgotten_location_is_not_searched_again(tmp_path: Path) -> None:
+    """The namespace of the next application knows nothing of the one before."""
+    for name in ("first", "second"):
+        write_plugin(tmp_path / name / "pluginkit_plugins", name)
+    load(candidates(tmp_path / "application", tmp_path / "first")["first"])
+    forget("pluginkit_plugins.first")
+    load(candidates(tmp_path / "application", tmp_path / "second")["second"])
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("pluginkit_plugins.first")
+
+
+def test_the_paths_of_one_application_are_nothing_to_another(tmp_path: Path) -> None:
+    """Discovery doesn't find what only the finder of this package knows."""
+    write_plugin(tmp_path / "paths" / "pluginkit_plugins", "hello")
+    load(candidates(tmp_path / "first", tmp_path / "paths")["hello"])
+    assert candidates(tmp_path / "second") == {}
+
+
 def test_the_import_systems_namespace_is_not_forgotten(tmp_path: Path, site: Path) -> None:
     """Others may have something in it."""
     write_plugin(site, "hello")
@@ -806,7 +875,8 @@ def test_forgetting_what_is_unknown_is_no_error() -> None:
 def test_the_finder_is_put_back_if_somebody_removed_it(tmp_path: Path) -> None:
     """A host that replaces sys.meta_path doesn't cut us off."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not FINDER]
-    load(hello_of(tmp_path, "one"))
+    hello = hello_of(tmp_path, "one")
+    assert load(hello) is load(hello)
     assert sys.meta_path.count(FINDER) == 1
 
 

@@ -35,7 +35,7 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_in_an_application_the_file_lies_in_its_instance_folder(
-    file_class: type[LocalStorage], tmp_path: Path
+    file_class: type[LocalStorage], tmp_path: Path, state_home: Path
 ) -> None:
     """One storage object serves each application from its own instance folder."""
     storage = file_class()
@@ -45,6 +45,7 @@ def test_in_an_application_the_file_lies_in_its_instance_folder(
             storage.set("key", name)
             assert storage.get("key") == name
         assert (tmp_path / name / "pluginkit" / "flask_pluginkit_dat.json").is_file()
+    assert not state_home.exists()
 
 
 def test_outside_of_an_application_the_file_lies_with_the_user(
@@ -84,7 +85,10 @@ def test_a_mode_that_was_changed_by_hand_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_path_is_the_file_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_class: type[LocalStorage]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file_class: type[LocalStorage],
+    state_home: Path,
 ) -> None:
     """A path given as argument is used as it is, from the folder that was current then."""
     monkeypatch.chdir(tmp_path)
@@ -94,6 +98,7 @@ def test_a_path_is_the_file_itself(
     storage.set("key", 1)
     assert (tmp_path / "data").is_file()
     assert storage.index == str(tmp_path / "data")
+    assert not state_home.exists()
 
 
 def test_an_index_with_a_folder_is_a_path_and_another_a_name(

@@ -22,8 +22,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from bulletin import create_app
 from flask import Flask
+
+from bulletin import create_app
 
 HOST: Final = "127.0.0.1"
 WIDTH: Final = 80
@@ -80,9 +81,9 @@ def claim_port(first: int) -> socket.socket:
 
 def serve_by_gunicorn(app: Flask, listener: socket.socket, workers: int) -> None:
     """Serve by several processes; returns when they have ended."""
-    from gunicorn.app.base import BaseApplication
+    from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
-    class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is published without types
+    class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             settings = {
                 "bind": f"fd://{listener.detach()}",
@@ -124,7 +125,7 @@ def _leave_soon(_worker: object) -> None:
 
 def serve_by_waitress(app: Flask, listener: socket.socket, _workers: int) -> None:
     """Serve by one process with several threads; returns when it was told to end."""
-    import waitress
+    import waitress  # type: ignore[import-untyped]
 
     waitress.serve(app, sockets=[listener], threads=8)
 

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from flask import Flask
+
 from flask_pluginkit import PluginManager
 
 from . import accounts, board, database, forms, presentation

@@ -98,6 +98,7 @@ _COLUMNS: Final = (
     " (SELECT group_concat(tag) FROM post_tag WHERE post_id = post.id) AS tags"
     " FROM post JOIN user ON user.id = post.author_id"
 )
+_COUNT: Final = "SELECT count(*) FROM post"
 _WHERE: Final = (
     " WHERE (:category IS NULL OR category = :category)"
     " AND (:tag IS NULL OR post.id IN (SELECT post_id FROM post_tag WHERE tag = :tag))"
@@ -134,7 +135,7 @@ def page(number: int, *, category: Category | None = None, tag: str | None = Non
     size: int = current_app.config["NOTICES_PER_PAGE"]
     wanted = {"category": category, "tag": tag}
     database = connection()
-    total = database.execute(f"SELECT count(*) FROM post{_WHERE}", wanted).fetchone()[0]
+    total = database.execute(f"{_COUNT}{_WHERE}", wanted).fetchone()[0]
     rows = database.execute(
         f"{_COLUMNS}{_WHERE} ORDER BY is_pinned DESC, created DESC LIMIT :size OFFSET :skip",
         {**wanted, "size": size, "skip": min(number - 1, total) * size},

@@ -38,7 +38,9 @@ def init_app(app: Flask) -> None:
     for code in (400, 403, 404, 405, 500):
         app.register_error_handler(code, _error_page)
     # Asked for by browsers on pages that can't name an icon, such as a feed.
-    app.add_url_rule("/favicon.ico", endpoint="favicon", view_func=lambda: app.send_static_file("favicon.svg"))
+    app.add_url_rule(
+        "/favicon.ico", endpoint="favicon", view_func=lambda: app.send_static_file("favicon.svg")
+    )
     app.after_request(_add_headers)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bulletin.signals import post_deleted
 from flask import Flask
 from markupsafe import Markup, escape
+
+from bulletin.signals import post_deleted
 
 from . import replies, views
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bulletin import posts
-from bulletin.accounts import current_user, signed_in_only
 from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+
+from bulletin import posts
+from bulletin.accounts import current_user, signed_in_only
 
 from . import replies
 

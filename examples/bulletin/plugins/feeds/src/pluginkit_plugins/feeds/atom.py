@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
-from bulletin.posts import Post
 from flask import current_app, url_for
+
+from bulletin.posts import Post
 from pluginkit_plugins.markdownish import render
 
 _NAMESPACE: Final = "http://www.w3.org/2005/Atom"
@@ -20,7 +21,7 @@ _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 def feed(posts: Sequence[Post]) -> bytes:
     """Return the feed as UTF-8 encoded XML."""
     here, board = url_for("feeds_atom", _external=True), url_for("board.index", _external=True)
-    root = ElementTree.Element("feed", xmlns=_NAMESPACE)
+    root = ET.Element("feed", xmlns=_NAMESPACE)
     _add(root, "title", current_app.config["BOARD_NAME"])
     _add(root, "subtitle", current_app.config["BOARD_TAGLINE"])
     _add(root, "id", here)
@@ -29,14 +30,14 @@ def feed(posts: Sequence[Post]) -> bytes:
     _add(root, "updated", _changed(posts).isoformat())
     for post in posts:
         _add_entry(root, post)
-    ElementTree.indent(root)
+    ET.indent(root)
     # Browsers without a feed reader show the file; the stylesheet makes it readable.
     style = current_app.extensions["pluginkit"].emit_assets("feeds", "feed.css", _raw=True)
     head = f'<?xml version="1.0"?>\n<?xml-stylesheet type="text/css" href={quoteattr(style)}?>\n'
-    return head.encode() + ElementTree.tostring(root, encoding="utf-8")
+    return head.encode() + ET.tostring(root, encoding="utf-8")
 
 
-def _add_entry(root: ElementTree.Element, post: Post) -> None:
+def _add_entry(root: ET.Element, post: Post) -> None:
     address = url_for("board.show", post_id=post.id, _external=True)
     entry = _add(root, "entry")
     entry.set("xml:lang", post.language)
@@ -51,8 +52,8 @@ def _add_entry(root: ElementTree.Element, post: Post) -> None:
     _add(entry, "content", str(render(post.body)), type="html")
 
 
-def _add(parent: ElementTree.Element, tag: str, text: str = "", **names: str) -> ElementTree.Element:
-    element = ElementTree.SubElement(parent, tag, {k: _NOT_XML.sub("", v) for k, v in names.items()})
+def _add(parent: ET.Element, tag: str, text: str = "", **names: str) -> ET.Element:
+    element = ET.SubElement(parent, tag, {k: _NOT_XML.sub("", v) for k, v in names.items()})
     element.text = _NOT_XML.sub("", text) or None
     return element
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bulletin import posts
-from bulletin.posts import Category, Post
 from flask import Response, abort, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView, View
+
+from bulletin import posts
+from bulletin.posts import Category, Post
 
 from .atom import feed
 

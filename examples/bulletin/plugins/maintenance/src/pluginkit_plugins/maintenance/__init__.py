@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bulletin.accounts import current_user
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
+
+from bulletin.accounts import current_user
 
 from . import sign
 from .commands import close_board, open_board

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from bulletin.posts import Post
-from bulletin.signals import post_deleted, post_saved
 from flask import Flask
 from flask.cli import with_appcontext
+
+from bulletin.posts import Post
+from bulletin.signals import post_deleted, post_saved
 
 from . import index
 from .views import blueprint

@@ -13,8 +13,20 @@ from bulletin.posts import Post
 
 from .words import match_expression, segment
 
-_TABLE: Final = "search_index"
-_COLUMNS: Final = "title, body, tags"
+_CREATE_FTS: Final = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS search_index"
+    " USING fts5(title, body, tags, tokenize = 'unicode61 remove_diacritics 2')"
+)
+_CREATE_PLAIN: Final = "CREATE TABLE IF NOT EXISTS search_index (title, body, tags)"
+
+# A word in the title weighs more than in the tags, and there more than in the text.
+_FIND_FTS: Final = (
+    "SELECT rowid FROM search_index WHERE search_index MATCH ?"
+    " ORDER BY bm25(search_index, 8.0, 1.0, 4.0) LIMIT ?"
+)
+_FIND_PLAIN: Final = (
+    "SELECT rowid FROM search_index WHERE title || ' ' || body || ' ' || tags LIKE ?"
+)
 
 
 def find(words: Sequence[str], limit: int) -> list[int]:
@@ -22,16 +34,15 @@ def find(words: Sequence[str], limit: int) -> list[int]:
     if not words:
         return []
     if has_fts():
-        # A word in the title weighs more than in the tags, and there more than in the text.
-        query = f"{_TABLE} MATCH ? ORDER BY bm25({_TABLE}, 8.0, 1.0, 4.0)"
-        values: list[object] = [match_expression(words)]
-    else:
-        query = " AND ".join(["title || ' ' || body || ' ' || tags LIKE ?"] * len(words))
-        values = [f"%{segment(word).strip()}%" for word in words]
-    rows = connection().execute(
-        f"SELECT rowid FROM {_TABLE} WHERE {query} LIMIT ?", (*values, limit)
-    )
-    return [row[0] for row in rows]
+        rows = connection().execute(_FIND_FTS, (match_expression(words), limit))
+        return [row[0] for row in rows]
+    found = (_find_plain(word) for word in words)
+    return sorted(set.intersection(*found), reverse=True)[:limit]
+
+
+def _find_plain(word: str) -> set[int]:
+    rows = connection().execute(_FIND_PLAIN, (f"%{segment(word).strip()}%",))
+    return {row[0] for row in rows}
 
 
 def put(post: Post) -> None:
@@ -43,24 +54,24 @@ def put(post: Post) -> None:
 def remove(post_id: int) -> None:
     """Take one notice out of the index."""
     with connection() as database:
-        database.execute(f"DELETE FROM {_TABLE} WHERE rowid = ?", (post_id,))
+        database.execute("DELETE FROM search_index WHERE rowid = ?", (post_id,))
 
 
 def rebuild() -> int:
     """Index all notices anew and return how many there are."""
     _create()
     with connection() as database:
-        database.execute(f"DELETE FROM {_TABLE}")
-        count = 0
-        for count, post in enumerate(list(posts.every()), 1):  # noqa: B007 - the last one counts
+        database.execute("DELETE FROM search_index")
+        found = list(posts.every())
+        for post in found:
             _put(database, post)
-    return count
+    return len(found)
 
 
 def is_complete() -> bool:
     """Tell whether the index holds exactly the notices that the board has."""
     _create()
-    query = f"SELECT (SELECT count(*) FROM post), (SELECT count(*) FROM {_TABLE})"
+    query = "SELECT (SELECT count(*) FROM post), (SELECT count(*) FROM search_index)"
     on_board, indexed = connection().execute(query).fetchone()
     return bool(on_board == indexed)
 
@@ -80,19 +91,14 @@ def has_fts() -> bool:
 
 
 def _create() -> None:
-    using = (
-        f"VIRTUAL TABLE IF NOT EXISTS {_TABLE} USING fts5({_COLUMNS}, "
-        "tokenize = 'unicode61 remove_diacritics 2')"
-        if has_fts()
-        else f"TABLE IF NOT EXISTS {_TABLE} ({_COLUMNS})"
-    )
     with connection() as database:
-        database.execute(f"CREATE {using}")
+        database.execute(_CREATE_FTS if has_fts() else _CREATE_PLAIN)
 
 
 def _put(database: sqlite3.Connection, post: Post) -> None:
     words = (segment(text) for text in (post.title, post.body, " ".join(post.tags)))
-    database.execute(f"DELETE FROM {_TABLE} WHERE rowid = ?", (post.id,))
+    database.execute("DELETE FROM search_index WHERE rowid = ?", (post.id,))
     database.execute(
-        f"INSERT INTO {_TABLE} (rowid, {_COLUMNS}) VALUES (?, ?, ?, ?)", (post.id, *words)
+        "INSERT INTO search_index (rowid, title, body, tags) VALUES (?, ?, ?, ?)",
+        (post.id, *words),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from bulletin import posts
 from flask import Blueprint, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
+
+from bulletin import posts
 
 from . import index
 from .words import cut_out, mark, words_of
@@ -22,10 +23,9 @@ def results() -> ResponseReturnValue:
     """Show the notices that hold all the words of ``?q=``."""
     query = request.args.get("q", "").strip()
     words = words_of(query)
-    found = posts.find_many(index.find(words, _MOST_RESULTS))
     hits = [
-        {"post": post, "title": mark(post.title, words), "part": mark(cut_out(post.body, words), words)}
-        for post in found
+        (post, mark(post.title, words), mark(cut_out(post.body, words), words))
+        for post in posts.find_many(index.find(words, _MOST_RESULTS))
     ]
     # Its own template: another plugin, or the host, may have a `results.html` as well.
     return render_template("results.html", query=query, hits=hits)

@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from bulletin.presentation import plain_text
 from markupsafe import Markup, escape
+
+from bulletin.presentation import plain_text
 
 _HAN: Final = re.compile("([\u3400-\u9fff])")
 _HAN_RUN: Final = re.compile("[\u3400-\u9fff]+")

@@ -11,8 +11,9 @@ from typing import Any
 
 from flask import Response, current_app, jsonify, request, request_finished, url_for
 from flask.typing import ResponseReturnValue
-from flask_pluginkit import push_dcp
 from markupsafe import Markup
+
+from flask_pluginkit import push_dcp
 
 from . import counts
 

@@ -15,8 +15,9 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from bulletin.database import connect
 from flask import current_app, g
+
+from bulletin.database import connect
 
 READING_SECONDS: Final = 180
 """How long somebody counts as reading after opening a page."""
