@@ -41,13 +41,18 @@ class Setting:
 
     @staticmethod
     def environment(lane: Lane) -> dict[str, str]:
-        """The environment variables for `lane`: nothing that changes how Flask works."""
-        dropped = ("PYTHONPATH",) if lane.kind is Kind.OLD else ()
-        return {
+        """The environment variables for `lane`: none that changes how Python or Flask work.
+
+        PYTHONDONTWRITEBYTECODE, for one, would have modules compiled at each start, but only
+        those that pip didn't compile when it installed them.
+        """
+        kept = {
             name: value
             for name, value in os.environ.items()
-            if name not in dropped and not name.startswith(("FLASK_", "PLUGINKIT_"))
+            if not name.startswith(("PYTHON", "FLASK_", "PLUGINKIT_"))
         }
+        path = os.environ.get("PYTHONPATH")
+        return kept if path is None or lane.kind is Kind.OLD else {**kept, "PYTHONPATH": path}
 
 
 class Worker:

@@ -117,9 +117,11 @@ class Site:
 
     def _report(self, loading: Loading) -> None:
         """Tell about a plugin that can't be active; in strict mode this ends the start."""
-        if self.is_strict() and loading.error is not None:
+        problem = loading.candidate.problem
+        # 3.x passed over a folder without __init__.py: it is listed, but ends nothing
+        is_passed_over = problem is not None and problem.what == "__init__.py"
+        if self.is_strict() and loading.error is not None and not is_passed_over:
             raise loading.error
-        # 3.x passed over a folder without __init__.py in silence: no line at each start
         self.logger.warning(
             "plugin %r is %s: %s", loading.name, loading.status.value, loading.reason
         )

@@ -29,7 +29,7 @@ from .exceptions import (
     RequirementError,
 )
 from .kinds import EMPTY, normalise, recheck
-from .loading import load
+from .loading import announce, load
 from .manifest import Manifest, complete, read_manifest
 from .snapshot import Plugin, Status
 from .state.base import StateStore, WantedState
@@ -118,6 +118,9 @@ class Startup:
 
         `report` is called for each plugin that can't be active; it raises in strict mode.
         """
+        candidates = tuple(candidates)
+        # whose a module name is gets decided here, before any plugin imports another
+        announce(candidates)
         self.loadings = [self._open(candidate) for candidate in candidates]
         self._refuse_equal_names()
         for loading in self.loadings:

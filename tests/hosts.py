@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -76,6 +75,6 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path, clean_imports: None) -> Iterator[Host]:
+def host(tmp_path: Path, clean_imports: None) -> Host:
     """An application without plugins yet, below `tmp_path`."""
     return Host(tmp_path)

@@ -205,12 +205,13 @@ def test_values_are_copied_and_never_edited() -> None:
 @pytest.mark.parametrize("kind", ["tcp", "global", "bep", "hep"])
 def test_editing_a_normal_form_leaves_the_plugins_dict_alone(kind: str) -> None:
     """A p3 function may edit what it is given."""
-    given = {
+    values: dict[str, dict[str, Any]] = {
         "tcp": {"year": 1},
         "global": {"year": 1},
         "bep": {"blueprint": blueprint, "prefix": None},
         "hep": {"before_request": view},
-    }[kind]
+    }
+    given = values[kind]
     before = dict(given)
     normal(kind, given).clear()
     assert given == before
@@ -239,7 +240,7 @@ REFUSED: list[tuple[str, object, str, str]] = [
     ("vep", {"rule": "", "view_func": view}, "vep['rule']", "'/hello/<name>'"),
     ("vep", {"rule": "/x"}, "vep['view_func']", "a function"),
     ("vep", {"rule": "/x", "view_func": view, "endpoint": 7}, "vep['endpoint']", "a name"),
-    ("vep", {"rule": "/x", "view_func": view, "_blueprint": 7}, "vep['_blueprint']", "blueprint"),
+    ("vep", {"rule": "/x", "view_func": view, "_blueprint": 7}, "vep['_blueprint']", "a name"),
     ("vep", [{"rule": "/x", "view_func": "view"}], "vep[0]['view_func']", "a function"),
     ("cvep", Items, "cvep", "a dict or a list of dicts"),
     ("cvep", {"view_class": "Items"}, "cvep['view_class']", "flask.views.View"),
@@ -373,6 +374,19 @@ def test_what_was_found_is_shown_short_and_printable() -> None:
     only = problem("tep", {"nav": b"\x1b[31m" * 1000})
     assert "\x1b" not in only.found
     assert len(only.found) <= 120
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_that_cannot_be_shown_is_told_by_its_type(kind: str) -> None:
+    """Reporting a fault never runs a plugin's code, which may fail itself."""
+
+    class Unkind:
+        def __repr__(self) -> str:
+            raise RuntimeError("no representation")
+
+        __str__ = __repr__
+
+    assert problem(kind, Unkind()).found == "a value of type Unkind"
 
 
 def test_a_missing_template_is_the_exception_of_3x(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ import flask_pluginkit
 # another layer instead.
 TABLE = (
     ("attribution", "durable", "exceptions", "finding", "ordering", "responses", "text", "version"),
-    ("importing", "kinds", "names", "pip", "points", "source", "state", "storage", "versions"),
-    ("metadata",),
+    ("findings", "importing", "names", "pip", "points", "source", "state", "storage", "versions"),
+    ("kinds", "metadata"),
     ("manifest",),
     ("discovery",),
     ("snapshot",),

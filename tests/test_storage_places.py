@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,18 @@ def test_a_user_without_a_home_is_told_what_to_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(RunError, match="give the storage a path"):
         LocalStorage().get("key")
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: os.mknod(path, stat.S_IFCHR | 0o600, 259)]
+)
+def test_a_pipe_or_device_is_no_storage(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A pipe would hang the reader, and a device such as /dev/null would be replaced by a file."""
+    path = tmp_path / "odd"
+    try:
+        make(path)
+    except OSError:  # device numbers need a privilege; the pipe shows the same check
+        os.mkfifo(path)
+    with pytest.raises(RunError, match="no regular file"):
+        LocalStorage(str(path)).set("key", 1)
+    assert not path.is_file()

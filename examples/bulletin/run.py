@@ -117,8 +117,8 @@ def _take_term_for_int(_server: object) -> None:
 
 
 def _leave_soon(_worker: object) -> None:
-    """End this worker a second after the signal, whatever connections browsers hold open."""
-    leaving = threading.Timer(1.0, os._exit, [0])
+    """End this worker shortly after the signal, whatever connections browsers hold open."""
+    leaving = threading.Timer(0.5, os._exit, [0])
     leaving.daemon = True
     leaving.start()
 

@@ -67,7 +67,8 @@ class Library(BaseLoader):
     def _places(self, plugin: Plugin, name: str) -> Iterator[tuple[BaseLoader, str]]:
         """Yield where a plugin's template can be, the host's overrides first."""
         yield self.host, f"plugins/{plugin.name}/{name}"
-        if name.partition("/")[0] in {plugin.name, plugin.candidate.folder.name} and "/" in name:
+        package = plugin.candidate.package.rpartition(".")[2]
+        if name.partition("/")[0] in {plugin.name, package} and "/" in name:
             yield self.host, name
         yield from ((loader, name) for loader in self.own_loaders(plugin))
 

@@ -68,6 +68,10 @@ def read(path: Path) -> dict[str, Entry]:
     Raises `RunError` if it isn't such a document; nothing in this module writes over one then.
     """
     try:
+        # a device would be replaced by a file, and reading a pipe would wait for ever
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise RunError(f"the storage {path} is no regular file: give it another path")
         content = path.read_bytes()
     except FileNotFoundError:
         _expect_no_shelve_beside(path)

@@ -88,10 +88,13 @@ def _close(_error: BaseException | None) -> None:
 
 
 def _secret_key(path: Path) -> str:
-    if not path.exists():
+    """Return the key that signs sessions; the same for all workers, and after a restart."""
+    key = path.read_text(encoding="ascii") if path.exists() else ""
+    if not key:
+        key = secrets.token_hex(32)
         path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32), encoding="ascii")
-    return path.read_text(encoding="ascii")
+        path.write_text(key, encoding="ascii")
+    return key
 
 
 def _prepare(path: str) -> None:
@@ -110,11 +113,11 @@ def _seed(database: sqlite3.Connection) -> None:
     """Write the first users and notices, dated from now on."""
     seeds = tomllib.loads(files(__package__).joinpath("seeds.toml").read_text(encoding="utf-8"))
     for user in seeds["users"]:
-        # Users without a password are made up: nobody can sign in as one of them.
-        password = user.get("password", secrets.token_hex())
+        # Users without a password are made up: no password has this hash.
+        known = generate_password_hash(user["password"]) if "password" in user else "!"
         database.execute(
             "INSERT INTO user (name, password_hash, is_moderator) VALUES (?, ?, ?)",
-            (user["name"], generate_password_hash(password), user.get("moderator", False)),
+            (user["name"], known, user.get("moderator", False)),
         )
     for notice in seeds["notices"]:
         _seed_notice(database, notice)
