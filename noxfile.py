@@ -99,7 +99,7 @@ def types(session: nox.Session) -> None:
             session.run("mypy", folder)
     for example in sorted((ROOT / "examples").glob("*/")):
         # each plugin is a source tree of its own that adds to one namespace
-        roots = [example, *example_sources(example)]
+        roots = [example, *(path.parent for path in example.rglob("pluginkit_plugins"))]
         path = {"MYPYPATH": os.pathsep.join(map(str, roots))}
         session.run("mypy", "--explicit-package-bases", str(example), env=path)
 
@@ -166,15 +166,9 @@ def make_example_wheels(session: nox.Session) -> list[Path]:
     """Make the wheels of the examples' plugins in dist/examples/, with the tools of `build`."""
     python = session.env_dir.parent / "build" / Path(session.bin).name / "python"
     make = [str(python), *BUILD[1:], "--wheel", "--outdir", str(EXAMPLE_DIST)]
-    for source in example_sources(ROOT / "examples" / "*"):
-        session.run(*make, str(source), external=True, silent=True)
+    for project in sorted((ROOT / "examples").glob("*/plugins/*/pyproject.toml")):
+        session.run(*make, str(project.parent), external=True, silent=True)
     return sorted(EXAMPLE_DIST.glob("*.whl"))
-
-
-def example_sources(example: Path) -> list[Path]:
-    """The source trees of an example's plugins; `example` may be a pattern."""
-    pattern = (example / "plugins" / "*" / "pyproject.toml").relative_to(ROOT)
-    return sorted(path.parent for path in ROOT.glob(str(pattern)))
 
 
 def check_wheel(session: nox.Session) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from skips import pytest_runtest_makereport as pytest_runtest_makereport
+from skips import pytest_make_collect_report, pytest_runtest_makereport
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (

@@ -48,7 +48,7 @@ BROKEN: dict[str, tuple[str, str, type[Exception]]] = {
     "import_error": (f"import not_there\n{NOTHING}", "No module named 'not_there'", PluginError),
     "register_raises": ("def register(): raise KeyError('k')", "KeyError: 'k'", PEPError),
     "register_exits": ("def register(): raise SystemExit(1)", "SystemExit: 1", PEPError),
-    "register_none": ("def register(): return None", "found NoneType None", PEPError),
+    "register_none": ("def register(): return None", "found None", PEPError),
     "unknown_key": ("def register(): return {'teb': {}}", "did you mean 'tep'?", PEPError),
     "no_template": (
         "def register(): return {'tep': {'nav': 'no.html'}}",
@@ -57,7 +57,7 @@ BROKEN: dict[str, tuple[str, str, type[Exception]]] = {
     ),
     "no_callable": (
         "def register(): return {'vep': {'rule': '/x', 'view_func': 3}}",
-        "vep['view_func']: found int 3",
+        "vep['view_func']: found 3",
         PEPError,
     ),
     "prefix": (
@@ -65,7 +65,7 @@ BROKEN: dict[str, tuple[str, str, type[Exception]]] = {
             "from flask import Blueprint\n"
             "def register(): return {'bep': {'blueprint': Blueprint('a', 'a'), 'prefix': 'x'}}"
         ),
-        "bep['prefix']: found x",
+        "bep['prefix']: found 'x'",
         PEPError,
     ),
     "converter": (
