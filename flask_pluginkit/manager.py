@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import logging
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from .pip import egg_name, is_installed, pip_install
 from .points import Conflict
 from .snapshot import Plugin, Snapshot
 from .state.base import WantedState
+from .text import nearest
 
 
 class PluginManager:
@@ -305,10 +305,9 @@ class PluginManager:
 
 def _read_options(options: dict[str, Any]) -> Options:
     """Check the options of a manager."""
-    known = [*_OPTIONS, "install_packages"]
-    for name in options.keys() - set(known):
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+    for name in options.keys() - set(KNOWN_OPTIONS):
+        guess = nearest(name, KNOWN_OPTIONS)
+        hint = f"; did you mean {guess!r}?" if guess else ""
         raise TypeError(f"PluginManager got an unknown option {name!r}{hint}")
     read = {name: check(options[name]) for name, check in _OPTIONS.items() if name in options}
     sorting = read.pop("stpl", "")
@@ -384,6 +383,8 @@ _OPTIONS: Mapping[str, Any] = {
     "host": _type_checked("host", (str, type(None)), "a host pattern as text"),
 }
 """The options and what checks each; a wrong value is a `PluginError`, as in 3.x."""
+
+KNOWN_OPTIONS = (*_OPTIONS, "install_packages")
 
 
 PIP_SETTINGS = ("target_dir", "index", "upgrade", "quiet")

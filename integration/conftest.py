@@ -1,4 +1,4 @@
-"""A real browser, and a page that remembers what went wrong on it."""
+"""A real browser for the tests that look at pages."""
 
 from __future__ import annotations
 
@@ -8,48 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from browsers import OPTIONS, PROGRAMS, Watched
+from playwright.sync_api import Browser, sync_playwright
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-OPTIONS = (
-    "--no-sandbox",  # CI runs as root in a container
-    "--disable-gpu",
-    # a browser that is tested talks to nobody but the server under test
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--no-first-run",
-)
-
-
-class Watched:
-    """A page of the browser, with the errors and failed requests that it saw."""
-
-    def __init__(self, page: Page, screenshots: Path) -> None:
-        self.page = page
-        self.errors: list[str] = []
-        self._screenshots = screenshots
-        page.on("pageerror", lambda error: self.errors.append(f"exception: {error}"))
-        page.on(
-            "console",
-            lambda line: self.errors.append(line.text) if line.type == "error" else None,
-        )
-        page.on(
-            "requestfailed",
-            lambda request: self.errors.append(f"{request.url}: {request.failure}"),
-        )
-
-    def screenshot(self, name: str, *, whole: bool = True) -> None:
-        """Keep how the page looks; `whole`: also what one would have to scroll to."""
-        self.page.screenshot(path=self._screenshots / f"{name}.png", full_page=whole)
-
-    @property
-    def is_too_wide(self) -> bool:
-        """Whether one has to scroll sideways."""
-        script = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        return bool(self.page.evaluate(script))
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 
 # Playwright keeps an event loop running while it is open: not for longer than a module.
@@ -66,10 +29,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder for screenshots of this module; its name is printed."""
+def screenshots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for the screenshots of one module; where it lies is printed."""
     folder = tmp_path_factory.mktemp("screenshots")
-    print(f"screenshots: {folder}")
+    request.config.get_terminal_writer().line(f"\nscreenshots: {folder}")
     return folder
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from conftest import Watched
+from browsers import Watched
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS_TO_START = 600
@@ -76,7 +76,9 @@ class Demo:
             if time.monotonic() > end or self.process.poll() is not None:
                 pytest.fail(f"the demo didn't start:\n{self.output[-6000:]}")
             time.sleep(0.2)
-        return re.findall(r"^  (http://127\.0\.0\.1:\d+)$", self.output, re.MULTILINE)[0]
+        found = re.search(r"^  (http://127\.0\.0\.1:\d+)$", self.output, re.MULTILINE)
+        assert found, self.output
+        return found[1]
 
     def processes(self) -> list[str]:
         """The lines of ``ps`` about processes of the demo: of its group or from its clone."""
@@ -159,7 +161,7 @@ def test_the_front_page_shows_notices_and_what_plugins_add(address: str, desktop
     page = desktop.page
     page.goto(address)
     assert page.locator(".card").count() == 8
-    assert page.get_by_role("searchbox").is_visible()
+    assert page.get_by_label("Search the board").is_visible()
     assert page.get_by_text("min read").count() == 8
     assert page.get_by_text("pages read today").is_visible()
     assert page.get_by_role("link", name="Atom feed").is_visible()
@@ -211,8 +213,8 @@ def test_a_notice_is_written_found_changed_and_deleted(address: str, desktop: Wa
     page.get_by_role("button", name="Put it on the board").click()
     page.get_by_role("heading", name="Saturn").wait_for()
 
-    page.get_by_role("searchbox").fill("telesc")
-    page.get_by_role("searchbox").press("Enter")
+    page.get_by_label("Search the board").fill("telesc")
+    page.get_by_label("Search the board").press("Enter")
     page.get_by_role("link", name="Telescope to lend").click()
 
     page.get_by_role("link", name="Edit").click()
@@ -301,7 +303,8 @@ def test_the_board_closes_in_every_worker_and_opens_again(
 
 
 def test_sigint_leaves_no_process_and_no_listener(demo: Demo, address: str) -> None:
-    """Ctrl-C ends nox, server and workers without a traceback; the last test, as it ends the demo."""
+    """Ctrl-C ends nox, the server and its workers, without a traceback."""
+    # the last test of this module, as it ends what the others look at
     assert len(demo.processes()) > 3  # sh, nox, the master and its two workers
     code = demo.end(signal.SIGINT)
     assert code in {0, 130, -signal.SIGINT}
