@@ -7,10 +7,9 @@ theirs after ``PluginManager(app)``, and theirs come first.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from .live.hooks import ALWAYS, CONTEXT_PROCESSORS, Dispatchers, PinLayer
 from .live.recorder import Tables
 from .live.routes import LiveRule, claim_keys
 from .live.slots import Slots
+from .options import Options
 from .points import Claim, Conflict, SignalReceiver
 from .snapshot import APPLICATION, Plugin, Snapshot, Status, build, pinned
 from .startup import Loading, Startup
@@ -36,22 +36,6 @@ from .state.files import MarkerStore
 
 FLASK_CONTEXT = ("g", "request", "session", "config", "get_flashed_messages", "url_for")
 EMITTERS = ("emit_tep", "emit_assets", "emit_config", "emit_dcp")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The options of `PluginManager`, checked."""
-
-    logger: logging.Logger
-    sorting: str = ""
-    plugin_packages: tuple[str, ...] = ()
-    plugin_paths: tuple[Path, ...] = ()
-    static_endpoint: str = "assets"
-    static_url_path: str = "/assets"
-    pluginkit_config: dict[str, Any] = field(default_factory=dict)
-    strict: bool | None = None
-    state_dir: Path | None = None
-    host: str | None = None
 
 
 class Site:

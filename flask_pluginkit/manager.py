@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,16 +12,15 @@ from flask import Flask, current_app, has_app_context
 from markupsafe import Markup
 
 from . import records
-from .application import Options, Site
+from .application import Site
 from .attribution import Attribution
 from .exceptions import PluginError
-from .kinds import is_prefix
 from .live.dcp import DcpManager
+from .options import read_install_packages, read_options
 from .pip import egg_name, is_installed, pip_install
 from .points import Conflict
 from .snapshot import Plugin, Snapshot
 from .state.base import WantedState
-from .text import nearest
 
 
 class PluginManager:
@@ -68,8 +65,8 @@ class PluginManager:
         plugins_folder: str = "plugins",
         **options: Any,
     ) -> None:
-        self._install = _install_option(options.pop("install_packages", None))
-        self.options = _read_options(options)
+        self._install = read_install_packages(options.pop("install_packages", None))
+        self.options = read_options(options)
         self.logger = self.options.logger
         self.stpl = bool(self.options.sorting)
         self.stpl_reverse = self.options.sorting == "desc"
@@ -301,108 +298,3 @@ class PluginManager:
     def get_enabled_tcps(self) -> list[dict[str, Any]]:
         """``[{name: value}]`` of the active plugins."""
         return [{name: value} for tcp in self._shapes("tcp") for name, value in tcp.items()]
-
-
-def _read_options(options: dict[str, Any]) -> Options:
-    """Check the options of a manager."""
-    for name in options.keys() - set(KNOWN_OPTIONS):
-        guess = nearest(name, KNOWN_OPTIONS)
-        hint = f"; did you mean {guess!r}?" if guess else ""
-        raise TypeError(f"PluginManager got an unknown option {name!r}{hint}")
-    read = {name: check(options[name]) for name, check in _OPTIONS.items() if name in options}
-    sorting = read.pop("stpl", "")
-    if read.pop("stpl_reverse", False) and sorting and options["stpl"] is True:
-        sorting = "desc"
-    read.setdefault("logger", logging.getLogger("flask_pluginkit"))
-    endpoint = read.get("static_endpoint", "assets")
-    read.setdefault("static_url_path", f"/{endpoint}")
-    return Options(sorting=sorting, **read)
-
-
-def _sorting(value: Any) -> str:
-    if value is False or value is None:
-        return ""
-    if value is True:
-        return "asc"
-    if value in {"asc", "ASC", "desc", "DESC"}:
-        return str(value).lower()
-    raise PluginError(f"Invalid stpl: found {value!r}, expected True, False, 'asc' or 'desc'")
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    names = value or ()
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise PluginError(
-            f"Invalid plugin_packages: found {value!r}, expected a list of names such as ['hello']"
-        )
-    return tuple(names)
-
-
-def _paths(value: Any) -> tuple[Path, ...]:
-    if not isinstance(value or (), list | tuple):
-        raise PluginError(f"Invalid plugin_paths: found {value!r}, expected a list of folders")
-    return tuple(Path(path) for path in value or ())
-
-
-def _url_path(value: Any) -> str:
-    if not isinstance(value, str) or not is_prefix(value):
-        raise PluginError(
-            f"Invalid static_url_path: found {value!r}, expected text such as '/assets'"
-        )
-    return value
-
-
-def _config(value: Any) -> dict[str, Any]:
-    if not isinstance(value or {}, dict):
-        raise PluginError(f"Invalid pluginkit_config: found {value!r}, expected a dict")
-    return value or {}
-
-
-def _type_checked(name: str, kinds: type | tuple[type, ...], expected: str) -> Any:
-    def check(value: Any) -> Any:
-        if not isinstance(value, kinds):
-            raise PluginError(f"Invalid {name}: found {value!r}, expected {expected}")
-        return value
-
-    return check
-
-
-_OPTIONS: Mapping[str, Any] = {
-    "logger": _type_checked("logger", (logging.Logger, logging.LoggerAdapter), "a Logger"),
-    "stpl": _sorting,
-    "stpl_reverse": _type_checked("stpl_reverse", bool, "True or False"),
-    "plugin_packages": _names,
-    "plugin_paths": _paths,
-    "static_endpoint": lambda value: _type_checked("static_endpoint", str, "a name")(
-        value or "assets"
-    ),
-    "static_url_path": _url_path,
-    "pluginkit_config": _config,
-    "strict": _type_checked("strict", (bool, type(None)), "True, False or None"),
-    "state_dir": lambda value: None if value is None else Path(value),
-    "host": _type_checked("host", (str, type(None)), "a host pattern as text"),
-}
-"""The options and what checks each; a wrong value is a `PluginError`, as in 3.x."""
-
-KNOWN_OPTIONS = (*_OPTIONS, "install_packages")
-
-
-PIP_SETTINGS = ("target_dir", "index", "upgrade", "quiet")
-"""What ``install_packages`` may say to `pip.pip_install`."""
-
-
-def _install_option(value: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Check ``install_packages`` and return the packages and pip's settings."""
-    settings = dict(value or {}) if isinstance(value or {}, Mapping) else None
-    packages = settings.pop("pkgs", () if not settings else None) if settings is not None else None
-    if settings is None or not isinstance(packages, list | tuple):
-        raise PluginError(
-            f"Invalid install_packages: found {value!r}, expected a dict such as "
-            "{'pkgs': ['flask-pluginkit-demo']}"
-        )
-    if unknown := settings.keys() - set(PIP_SETTINGS):
-        raise PluginError(
-            f"Invalid install_packages: unknown {sorted(unknown)}, expected "
-            f"{', '.join(['pkgs', *PIP_SETTINGS])}"
-        )
-    return tuple(packages), settings

@@ -12,8 +12,8 @@ from trees import clean_imports, write
 import flask_pluginkit
 from flask_pluginkit import PluginManager
 from flask_pluginkit.kinds import KINDS
-from flask_pluginkit.manager import KNOWN_OPTIONS
 from flask_pluginkit.manifest import KNOWN
+from flask_pluginkit.options import KNOWN_OPTIONS
 
 __all__ = ["clean_imports"]  # a fixture, imported for its effect
 

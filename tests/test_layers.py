@@ -21,7 +21,7 @@ TABLE = (
     ("attribution", "durable", "exceptions", "finding", "ordering", "responses", "text", "version"),
     ("findings", "importing", "names", "pip", "points", "source", "state", "storage", "versions"),
     ("kinds", "metadata"),
-    ("manifest",),
+    ("manifest", "options"),
     ("discovery",),
     ("snapshot",),
     ("barrier", "loading", "requirements"),
