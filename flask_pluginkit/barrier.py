@@ -7,19 +7,21 @@ is counted, logged with its plugin's name, and contained where the page can do w
 from __future__ import annotations
 
 import logging
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import update_wrapper
+from inspect import iscoroutinefunction
 from pathlib import Path
 from time import perf_counter
-from types import GeneratorType
 from typing import Any, Final, Protocol
 
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from .exceptions import RunError
+from .snapshot import PIN
 
 
 class Meter:
@@ -98,11 +100,17 @@ RAISE: Final = object()
 
 
 def guard(
-    function: Callable[..., Any], resident: Resident, point: str, fallback: Any = RAISE
+    function: Callable[..., Any],
+    resident: Resident,
+    point: str,
+    fallback: Any = RAISE,
+    *,
+    final: bool = False,
 ) -> Callable[..., Any]:
     """Wrap `function`, which belongs to the plugin `resident`, for use at `point`.
 
-    `fallback` is returned in place of a fault, unless it is `RAISE`.
+    `fallback` is returned in place of a fault, unless it is `RAISE`. At a `final` point every
+    exception is a fault: no error handler ever sees what is raised there.
     """
     meter = resident.meter(point)
 
@@ -112,7 +120,7 @@ def guard(
         try:
             return function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - that is what a barrier is for
-            return on_fault(resident, meter, error, fallback)
+            return on_fault(resident, meter, error, fallback, final=final)
         except SystemExit as error:
             return on_exit(resident, meter, error, fallback)
         finally:
@@ -126,51 +134,95 @@ def guard(
 
 
 def guard_view(function: Callable[..., Any], resident: Resident, point: str) -> Callable[..., Any]:
-    """Wrap a view: as `guard`, and a generator that it returns runs as the plugin too."""
+    """Wrap a view: as `guard`, and what it streams runs as the plugin too."""
     call = guard(function, resident, point)
+    meter = resident.meter(point)
 
     def view(*args: Any, **kwargs: Any) -> Any:
         answer = call(*args, **kwargs)
-        if type(answer) is GeneratorType:
-            return owned(answer, resident)
+        if type(answer) is str:
+            return answer
+        if type(answer) is tuple and answer and hasattr(answer[0], "__next__"):
+            return (owned(answer[0], resident, meter), *answer[1:])
+        if hasattr(answer, "__next__"):
+            return owned(answer, resident, meter)
+        # what the server is to send by itself (files) passes as it is
         body = getattr(answer, "response", None)
-        if type(body) is GeneratorType:
-            answer.response = owned(body, resident)
+        if hasattr(body, "__next__") and not getattr(answer, "direct_passthrough", False):
+            answer.response = owned(body, resident, meter)
         return answer
 
     return update_wrapper(view, function)
 
 
-def owned(generator: Iterator[Any], resident: Resident) -> Iterator[Any]:
-    """Yield from `generator` with its plugin as owner of each step."""
-    close = getattr(generator, "close", None)
+def run_as_host(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function of the application so that it runs as such wherever it is called.
+
+    Coroutine functions stay as they are, as do those of Jinja and Flask, which ask for no
+    template by its name.
+    """
+    module = getattr(function, "__module__", None) or ""
+    if module.partition(".")[0] in _NEUTRAL or iscoroutinefunction(function):
+        return function
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        token = OWNER.set(None)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            OWNER.reset(token)
+
+    return update_wrapper(call, function)
+
+
+_NEUTRAL: Final = frozenset({"jinja2", "flask", "markupsafe", "builtins"})
+
+
+def owned(body: Any, resident: Resident, meter: Meter) -> Iterator[Any]:
+    """Return an iterator over `body` (an iterator) with its plugin as owner of each step.
+
+    Each step sees the snapshot that is pinned now, also after the request is over.
+    """
+    return _steps(body, resident, meter, PIN.get())
+
+
+def _steps(body: Any, resident: Resident, meter: Meter, snapshot: Any) -> Iterator[Any]:
+    close = getattr(body, "close", None)
     try:
         while True:
-            token = OWNER.set(resident)
+            owner, pin = OWNER.set(resident), PIN.set(snapshot)
             try:
-                item = next(generator)
+                item = next(body)
             except StopIteration:
                 return
+            except Exception as error:  # noqa: BLE001 - a barrier
+                on_fault(resident, meter, error, RAISE, final=True)
+            except SystemExit as error:
+                on_exit(resident, meter, error, RAISE)
             finally:
-                OWNER.reset(token)
+                PIN.reset(pin)
+                OWNER.reset(owner)
             yield item
     finally:
         if close is not None:
             close()
 
 
-def on_fault(resident: Resident, meter: Meter, error: Exception, fallback: Any) -> Any:
+def on_fault(
+    resident: Resident, meter: Meter, error: Exception, fallback: Any, *, final: bool = False
+) -> Any:
     """Count, log and contain `error`; raise it where it must not be contained.
 
-    `HTTPException` and errors that a handler claims are control flow. A handler for every
-    exception claims nothing here: else a catch-all would turn a missing sidebar into an
-    error page.
+    `HTTPException` and errors that a handler claims are control flow, except at a `final`
+    point, where no handler sees them. A handler for every exception claims nothing here: else
+    a catch-all would turn a missing sidebar into an error page.
     """
-    if isinstance(error, HTTPException) and not isinstance(error, InternalServerError):
-        raise error
     home = resident.home
-    if home.claims_error(error, broad=False):
-        raise error
+    if not final:
+        if isinstance(error, HTTPException) and not isinstance(error, InternalServerError):
+            raise error
+        if home.claims_error(error, broad=False):
+            raise error
     meter.errors += 1
     # a fault that passes two barriers of one plugin (a tep in its own page) is told once
     if getattr(error, "_pluginkit_owner", None) is None:
@@ -187,16 +239,24 @@ def on_fault(resident: Resident, meter: Meter, error: Exception, fallback: Any) 
 def on_exit(resident: Resident, meter: Meter, error: SystemExit, fallback: Any) -> Any:
     """Turn a plugin's own ``sys.exit()`` into a fault, and let a server's through.
 
-    Servers end a worker by raising SystemExit in a signal handler, wherever it stands: so
-    only an exit that the plugin's own code raised counts as its fault.
+    Servers end a worker by raising SystemExit in a signal handler, wherever the program
+    stands: so an exit that began in the handler of a signal isn't the plugin's. Any other is,
+    whether it called ``sys.exit()`` itself or a parser of command lines did.
     """
-    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
-    source = frames[-1].f_code.co_filename if frames else ""
-    if "_sitebuiltins" not in source and not source.startswith(str(resident.folder)):
+    if _is_from_signal(error):
         raise error
     fault = RunError(f"plugin {resident.name!r} called sys.exit({error.code!r}) at {meter.point}")
     fault.__cause__ = error
-    return on_fault(resident, meter, fault, fallback)
+    return on_fault(resident, meter, fault, fallback, final=True)
+
+
+def _is_from_signal(error: BaseException) -> bool:
+    """Tell whether an exception came out of a signal handler of this process."""
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    # functions and methods have it; the default handlers and None have not
+    codes = {getattr(getattr(handler, "func", handler), "__code__", None) for handler in handlers}
+    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
+    return any(frame.f_code in codes for frame in frames)
 
 
 def _mark(error: Exception, owner: str) -> None:

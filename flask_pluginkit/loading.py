@@ -13,10 +13,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from hashlib import sha256
 from types import ModuleType
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from .discovery import Candidate, Origin
 from .exceptions import LoadError
@@ -45,6 +46,29 @@ def announce(candidates: Iterable[Candidate]) -> None:
     for candidate in candidates:
         if candidate.problem is None:
             module_name(candidate)
+
+
+def registered(module: ModuleType) -> object:
+    """Return what the ``register()`` of a plugin's module returns, called once per process.
+
+    Many plugins add views to a blueprint of their module in it: Flask lets nobody do that once
+    an application has the blueprint. Whoever reads the value must not edit it.
+    """
+    function: Callable[[], object] = module.register
+    try:
+        known = _REGISTERED.get(module)
+    except TypeError:  # not a module but what a package put in its own place
+        return function()
+    # a test may have put another function in its place
+    if known is not None and known[0] is function:
+        return known[1]
+    value = function()
+    _REGISTERED[module] = (function, value)
+    return value
+
+
+_REGISTERED: Final[MutableMapping[ModuleType, tuple[object, object]]] = WeakKeyDictionary()
+"""The functions that were called, and what they returned."""
 
 
 def module_name(candidate: Candidate) -> str:

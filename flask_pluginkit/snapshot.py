@@ -138,7 +138,9 @@ class Snapshot:
     conflicts: tuple[Conflict, ...]
     context_processors: tuple[Any, ...]
     memo: dict[Any, Any] = field(default_factory=dict)
-    """Look-ups that were done once: what they depend on can't change in a snapshot."""
+    """Compiled parts of slots: what they depend on can't change in a snapshot."""
+    names: dict[Any, Any] = field(default_factory=dict)
+    """What names of templates were found to mean; at most `live.templates.NAMES_LIMIT`."""
 
 
 TABLE_KINDS: Final = ("endpoint", "blueprint", "filter", "test", "global", "context", "command")

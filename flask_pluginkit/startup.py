@@ -29,7 +29,7 @@ from .exceptions import (
     RequirementError,
 )
 from .kinds import EMPTY, normalise, recheck
-from .loading import announce, load
+from .loading import announce, load, registered
 from .manifest import Manifest, complete, read_manifest
 from .snapshot import Plugin, Status
 from .state.base import StateStore, WantedState
@@ -258,8 +258,9 @@ class Startup:
         started = time.perf_counter()
         try:
             assert loading.resident is not None
+            assert loading.module is not None
             with loading.resident.running():
-                value = loading.module.register()  # type: ignore[union-attr]
+                value = registered(loading.module)
             loading.shapes = normalise(loading.name, loading.candidate.folder, value)
         except KeyboardInterrupt:
             raise
@@ -303,8 +304,13 @@ class Startup:
 
 def _copy(kind: str, shape: Any) -> Any:
     """Copy a normal form down to where plugins' own values begin."""
-    if kind == "tep":
-        return {slot: dict(part) for slot, part in shape.items()}
+    match kind:
+        case "tep":
+            return {slot: dict(part) for slot, part in shape.items()}
+        case "vep":
+            return [(*row[:3], dict(row[3]), row[4]) for row in shape]
+        case "cvep":
+            return [(row[0], dict(row[1])) for row in shape]
     return shape.copy()
 
 

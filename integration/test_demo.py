@@ -80,18 +80,50 @@ class Demo:
         assert found, self.output
         return found[1]
 
-    def processes(self) -> list[str]:
-        """The lines of ``ps`` about processes of the demo: of its group or from its clone."""
-        lines = subprocess.run(
-            ["ps", "-A", "-o", "pid=,pgid=,args="], check=True, capture_output=True, text=True
-        ).stdout.splitlines()
-        group = str(self.process.pid)
-        return [line for line in lines if line.split()[1] == group or str(self.clone) in line]
+    def processes(self) -> dict[int, str]:
+        """The command lines, by process number, of what is of the demo's group or its clone."""
+        return {
+            number: line
+            for number, group, line in running_processes()
+            if group == self.process.pid or str(self.clone) in line
+        }
 
     def end(self, number: int) -> int:
-        """Send a signal to the group, as a terminal does for Ctrl-C; return the exit code."""
+        """Send a signal to the group, as a terminal does for Ctrl-C; return the exit code.
+
+        The shell may be gone a moment before the last of the others.
+        """
         os.killpg(self.process.pid, number)
-        return self.process.wait(SECONDS_TO_END)
+        code = self.process.wait(SECONDS_TO_END)
+        end = time.monotonic() + 3
+        while self.processes() and time.monotonic() < end:
+            time.sleep(0.1)
+        return code
+
+
+def running_processes() -> Iterator[tuple[int, int, str]]:
+    """Number, group and command line of every process that lives."""
+    if Path("/proc/self/stat").exists():  # Linux, also where a small image has no ps
+        yield from _processes_of_linux()
+        return
+    lines = subprocess.run(
+        ["ps", "-A", "-o", "pid=,pgid=,stat=,args="], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    for number, group, state, *words in map(str.split, lines):
+        if not state.startswith("Z"):
+            yield int(number), int(group), " ".join(words)
+
+
+def _processes_of_linux() -> Iterator[tuple[int, int, str]]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            # after the name, which is in brackets and may hold anything: state, parent, group
+            state, _, group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it ended in the meantime
+            continue
+        if state != "Z":
+            yield int(folder.name), int(group), line
 
 
 def readme_command() -> str:
@@ -116,17 +148,17 @@ def fresh_environment(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The running demo; the last test of this module ends it."""
-    for program in ("git", "ps"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} isn't installed: THE DEMO WAS NOT RUN")
+    if shutil.which("git") is None:
+        pytest.skip("git isn't installed: THE DEMO WAS NOT RUN")
     found = Demo(tmp_path_factory.mktemp("demo"))
     try:
         found.wait_for_address()
         yield found
     finally:
         if found.process.poll() is None:
-            os.killpg(found.process.pid, signal.SIGTERM)
-            found.process.wait(SECONDS_TO_END)
+            found.end(signal.SIGTERM)
+        for number in found.processes():  # only if a test failed: nothing may go on serving
+            os.kill(number, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +340,7 @@ def test_sigint_leaves_no_process_and_no_listener(demo: Demo, address: str) -> N
     assert len(demo.processes()) > 3  # sh, nox, the master and its two workers
     code = demo.end(signal.SIGINT)
     assert code in {0, 130, -signal.SIGINT}
-    assert demo.processes() == []
+    assert demo.processes() == {}
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) != 0
     assert "Traceback" not in demo.output

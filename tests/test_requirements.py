@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hosts import Host, clean_imports, host
 from hypothesis import given
 from hypothesis import strategies as st
+from values import manifest
 
 from flask_pluginkit.exceptions import ManifestError, PEPError, RequirementError, VersionError
-from flask_pluginkit.manifest import Manifest, PluginName, Requirement
 from flask_pluginkit.requirements import Refusal, cycle_refusal, order, refusal
 from flask_pluginkit.snapshot import Status
-from flask_pluginkit.versions import VersionRange
 
 __all__ = ["clean_imports", "host"]
 
@@ -35,34 +33,6 @@ blueprint = Blueprint("b", __name__)
 def register():
     return {"bep": {"blueprint": blueprint, "prefix": None, "parent": "x"}}
 """
-
-
-def manifest(name: str, requires: Mapping[str, str] | Iterable[str] = ()) -> Manifest:
-    """What a plugin of this name says of itself, as far as it matters here."""
-    ranges = requires if isinstance(requires, Mapping) else dict.fromkeys(requires, ">=0.0.0")
-    return Manifest(
-        name=PluginName(name),
-        package=name,
-        folder=Path("/nowhere") / name,
-        version="1.0.0",
-        author="Somebody",
-        description="",
-        url="",
-        license="",
-        license_file="",
-        readme_file="",
-        state=None,
-        appversion="",
-        requires=tuple(
-            Requirement(PluginName(other), VersionRange.parse(ranges[other]))
-            for other in sorted(ranges)
-        ),
-        optional=False,
-        computed=frozenset(),
-        problems=(),
-        warnings=(),
-        distribution=None,
-    )
 
 
 def ordered(**requires: str) -> tuple[list[str], dict[str, list[str]]]:

@@ -79,26 +79,30 @@ OWN = {"templates/part.html": "hello"}
         "(stream_template('part.html'), 200, {'X-A': 'b'})",
         "(stream_template('part.html'), 200)",
         "flask.stream_template_string('{% include \"part.html\" %}')",
-        "(render_template(name) for name in ['part.html'])",
-        "(part() for _ in [1]), {'X-A': 'b'}",
+        "rows(flask.current_app.jinja_env)",
+        "(rows(flask.current_app.jinja_env), {'X-A': 'b'})",
         "stream_with_context(part() for _ in [1])",
         "Response(stream_with_context(part() for _ in [1]))",
-        "Response(map(part, [1]))",
-        "map(part, [1])",
+        "Response(rows(flask.current_app.jinja_env))",
+        "Response(map(flask.current_app.jinja_env.get_template('part.html').render, [{}]))",
+        "map(lambda env: env.get_template('part.html').render(), [flask.current_app.jinja_env])",
+        "Response(map(lambda e: e.get_template('part.html').render(), [app.jinja_env]))",
         "flask.make_response(part())",
     ],
 )
 def test_a_view_gets_its_plugins_template(parts: Host, expression: str) -> None:
     """By every function of Flask and Jinja that takes a name, at once or while streaming."""
     macros = {"templates/macros.html": "{% macro m() %}{% include 'part.html' %}{% endmacro %}"}
-    parts.plugin("hello", returning(view(expression)), files=OWN | macros)
+    more = """
+app = flask.current_app
+def rows(environment):
+    for name in ["part.html"]:
+        yield environment.get_template(name).render()
+"""
+    parts.plugin("hello", returning(view(expression), more), files=OWN | macros)
     parts.start()
     parts.app.testing = True
-    if "map" in expression or "for _" in expression:
-        with parts.app.test_request_context():
-            assert b"".join(parts.app.test_client().get("/hello").response) == b"hello"
-    else:
-        assert parts.get("/hello") == "hello"
+    assert parts.get("/hello") == "hello"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,7 +98,7 @@ def test_what_is_no_character_is_shown_as_such() -> None:
 
 def test_tabs_and_odd_blanks_become_blanks() -> None:
     """The words on both sides stay apart."""
-    assert clean("a\tb\u00a0c\u3000d") == "a b c d"
+    assert clean("a\tb\u00a0c\u3000d\x1fe") == "a b c d e"
 
 
 def test_a_long_text_ends_with_an_ellipsis() -> None:
@@ -242,8 +244,9 @@ def test_the_distance_is_one_exactly_if_one_slip_leads_there(a: str, b: str) -> 
 
 
 def test_an_unusable_text_says_what_was_found_and_expected() -> None:
-    """It is a ValueError, with both as attributes."""
+    """It is a ValueError, with both as attributes, also in another process."""
     error = UnusableText("'x'", "a number")
     assert isinstance(error, ValueError)
     assert (error.found, error.expected) == ("'x'", "a number")
     assert str(error) == "found 'x', expected a number"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -35,7 +35,9 @@ def parse(text: str) -> VersionRange:
     return VersionRange.parse(text)
 
 
-@pytest.mark.parametrize("text", ["1.0.0", "0.0.0", "1.2.3-rc.1", "1.2.3+build.5", "10.20.30"])
+@pytest.mark.parametrize(
+    "text", ["1.0.0", "1.2.3-rc.1", "1.2.3+build.5", "10.20.30", "1.0.0-" + "a" * 250]
+)
 def test_a_semantic_version_is_known(text: str) -> None:
     """Three numbers, perhaps with a prerelease and build metadata."""
     assert is_semantic(text)

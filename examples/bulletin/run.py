@@ -17,7 +17,6 @@ import signal
 import socket
 import sys
 import textwrap
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -91,9 +90,10 @@ def serve_by_gunicorn(app: Flask, listener: socket.socket, workers: int) -> None
                 # Browsers open connections before they need them, and each takes a thread.
                 "worker_class": "gthread",
                 "threads": 16,
-                "worker_int": _leave_soon,
-                "when_ready": _take_term_for_int,
                 "preload_app": True,
+                "when_ready": _take_term_for_int,
+                "post_worker_init": _leave_at_once,
+                "graceful_timeout": 3,
                 "loglevel": "error",
                 "control_socket_disable": True,
             }
@@ -116,11 +116,14 @@ def _take_term_for_int(_server: object) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
 
 
-def _leave_soon(_worker: object) -> None:
-    """End this worker shortly after the signal, whatever connections browsers hold open."""
-    leaving = threading.Timer(0.5, os._exit, [0])
-    leaving.daemon = True
-    leaving.start()
+def _leave_at_once(_worker: object) -> None:
+    """Make signals end this worker, whatever connections browsers hold open.
+
+    A terminal sends Ctrl-C to all processes, and the first process tells its workers once more:
+    gunicorn's own handler can then interrupt itself and wait for a lock that it holds.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
 
 
 def serve_by_waitress(app: Flask, listener: socket.socket, _workers: int) -> None:

@@ -73,12 +73,19 @@ class DcpManager:
             raise PluginError(
                 f"Invalid position: expected one of {', '.join(BEFORE + AFTER)}, found {position!r}"
             )
-        connection = _Connection(event, callback, OWNER.get())
+        connection = _Connection(event, callback, self._owner())
         # emit() reads without the lock: so a deque is replaced, not changed
         with self._lock:
             before = self._events.get(event, ())
             first = position in BEFORE
             self._events[event] = deque((connection, *before) if first else (*before, connection))
+
+    def _owner(self) -> Resident | None:
+        """The plugin whose code is running, if it is one of this application."""
+        owner = OWNER.get()
+        if owner is None or self._pin is None or self._pin().site is not owner.home:
+            return None
+        return owner
 
     def remove(self, event: str, callback: Callable[..., Any]) -> bool:
         """Remove the first connection of `callback`; False if there is none."""

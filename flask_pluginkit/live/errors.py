@@ -15,16 +15,17 @@ _BROAD = (Exception, BaseException, HTTPException, InternalServerError)
 
 
 def guard_handler(
-    app: Flask, function: Callable[..., Any], resident: Resident, scope: str | None
+    app: Flask, function: Callable[..., Any], resident: Resident
 ) -> Callable[..., Any]:
     """Wrap a plugin's error handler: one that fails itself gives way to the application's."""
-    call = guard(function, resident, "errorhandler", _FAILED)
+    # final: Flask asks no handler about what an error handler raises
+    call = guard(function, resident, "errorhandler", _FAILED, final=True)
 
     def handle(error: Exception) -> Any:
         answer = call(error)
         if answer is not _FAILED:
             return answer
-        own = own_handler(app, error, scope)
+        own = own_handler(app, error)
         if own is not None:
             return app.ensure_sync(own)(error)
         if isinstance(error, HTTPException):
@@ -34,12 +35,16 @@ def guard_handler(
     return handle
 
 
-def own_handler(app: Flask, error: Exception, scope: str | None) -> Callable[..., Any] | None:
-    """Return the application's own handler for `error`, None if it has none."""
+def own_handler(app: Flask, error: Exception) -> Callable[..., Any] | None:
+    """Return the application's own handler for `error`, None if it has none.
+
+    The search goes as Flask's: by code before by class alone, and in each by blueprint.
+    """
     code = error.code if isinstance(error, HTTPException) else None
-    for where in dict.fromkeys((scope, None)):
-        for which in dict.fromkeys((code, None)):
-            handlers = app.error_handler_spec[where][which]
+    scopes = (*(request.blueprints if has_request_context() else ()), None)
+    for which in dict.fromkeys((code, None)):
+        for scope in scopes:
+            handlers = app.error_handler_spec[scope][which]
             for kind in type(error).__mro__:
                 # dict's own get: the map's get would give the plugins' handlers
                 if (found := dict.get(handlers, kind)) is not None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from flask import Flask
 
+from flask_pluginkit.barrier import OWNER
 from flask_pluginkit.snapshot import ENVIRON_KEY, PIN, Snapshot, pinned
 
 Key = tuple[str, str | None]
@@ -42,9 +43,12 @@ class PinLayer:
         """
         environ[ENVIRON_KEY] = snapshot = self.site.current
         token = PIN.set(snapshot)
+        # a request that a plugin's view sends to an application isn't that plugin's code
+        owner = OWNER.set(None)
         try:
             return self.wsgi_app(environ, start_response)
         finally:
+            OWNER.reset(owner)
             PIN.reset(token)
 
 

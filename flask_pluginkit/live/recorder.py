@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache, partial, update_wrapper
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final
 
@@ -18,12 +19,20 @@ from werkzeug.routing import Rule
 
 from flask_pluginkit.barrier import RAISE, Resident, guard, guard_view
 from flask_pluginkit.points import Contribution, ErrorHandler, Hook, Named, Route
-from flask_pluginkit.snapshot import Snapshot
+from flask_pluginkit.snapshot import LAST_IN_FIRST_OUT, Snapshot
 
 from . import routes
 from .errors import guard_handler
 from .filters import jinja_callable
-from .tables import RECORDING, FunctionList, FunctionTable, HandlerTable, LiveDict
+from .tables import (
+    HOST_REGISTERS,
+    RECORDING,
+    FunctionList,
+    FunctionTable,
+    HandlerTable,
+    LiveDict,
+    LiveFunctions,
+)
 
 FUNCTION_TABLES: Final = (
     "before_request_funcs",
@@ -41,6 +50,11 @@ FUNCTION_LISTS: Final = (
 
 GUARDS: Final = frozenset({"before_request_funcs", "url_value_preprocessors"})
 """Tables whose functions may protect something: a fault in one must not open a door."""
+
+
+_FUNCTIONS: Final = (
+    FunctionType, MethodType, BuiltinFunctionType, partial, type(lru_cache(lambda: None)),
+)  # fmt: skip
 
 
 class Recording:
@@ -101,7 +115,10 @@ class Recording:
         else:
             fallback = {} if table.endswith("context_processors") else None
         point = table.removesuffix("_funcs")
-        called = guard(self.app.ensure_sync(function), self.resident, point, fallback)
+        called = self.app.ensure_sync(function)
+        if table.endswith("context_processors"):
+            called = _checked_variables(called)
+        called = guard(called, self.resident, point, fallback, final=table in LAST_IN_FIRST_OUT)
         self.add(
             Hook(
                 owner=self.resident.name,
@@ -115,7 +132,7 @@ class Recording:
 
     def error(self, scope: str | None, code: int | None, error: Any, function: Any) -> None:
         """Take an error handler."""
-        handler = guard_handler(self.app, self.app.ensure_sync(function), self.resident, scope)
+        handler = guard_handler(self.app, self.app.ensure_sync(function), self.resident)
         self.add(
             ErrorHandler(
                 owner=self.resident.name,
@@ -158,7 +175,29 @@ class Recording:
 
 def _is_function(value: object) -> bool:
     """Tell whether calling it runs a plugin's function (classes and objects stay themselves)."""
-    return isinstance(value, FunctionType | MethodType | BuiltinFunctionType)
+    return isinstance(value, _FUNCTIONS)
+
+
+def _checked_variables(function: Callable[[], Any]) -> Callable[[], dict[str, Any]]:
+    """Wrap a context processor so that whatever isn't a dict is a fault inside the barrier."""
+
+    def variables() -> dict[str, Any]:
+        return dict(function() or {})
+
+    return update_wrapper(variables, function)
+
+
+def _as_host(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a method by which the application registers what plugins may have registered too."""
+
+    def register(*args: Any, **kwargs: Any) -> Any:
+        token = HOST_REGISTERS.set(True)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            HOST_REGISTERS.reset(token)
+
+    return update_wrapper(register, method)
 
 
 class Tables:
@@ -187,8 +226,8 @@ class Tables:
         self._live_dict(app, "view_functions", "endpoint")
         self._live_dict(app, "blueprints", "blueprint")
         self._live_dict(app.cli, "commands", "command")
-        self._live_dict(app.jinja_env, "filters", "filter")
-        self._live_dict(app.jinja_env, "tests", "test")
+        self._live_dict(app.jinja_env, "filters", "filter", LiveFunctions)
+        self._live_dict(app.jinja_env, "tests", "test", LiveFunctions)
         self._live_dict(app.jinja_env, "globals", "global")
         for name in FUNCTION_TABLES:
             self.replace(app, name, FunctionTable(name, getattr(app, name)))
@@ -214,8 +253,10 @@ class Tables:
         setattr(holder, name, value)
         self._undo.callback(restore)
 
-    def _live_dict(self, holder: Any, name: str, kind: str) -> None:
-        table = LiveDict(kind, getattr(holder, name), lambda: self.pin().tables[kind])
+    def _live_dict(
+        self, holder: Any, name: str, kind: str, make: type[LiveDict] = LiveDict
+    ) -> None:
+        table = make(kind, getattr(holder, name), lambda: self.pin().tables[kind])
         self.dicts[kind] = table
         self.replace(holder, name, table)
 
@@ -243,6 +284,8 @@ class Tables:
                 check(name)
 
         self.replace(self.app, "_check_setup_finished", check_unless_recording)
+        for name in ("add_url_rule", "register_blueprint"):
+            self.replace(self.app, name, _as_host(getattr(self.app, name)))
 
     def recording(self, resident: Resident) -> Recording:
         """Return a new recording for the plugin `resident`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, signals
 
 from flask_pluginkit.barrier import Resident, guard
 from flask_pluginkit.exceptions import PEPError
@@ -146,14 +146,21 @@ class Registrar:
     def _record_signals(self, recording: Recording, rows: list[tuple[Any, Any]]) -> None:
         resident = recording.resident
         for signal, function in rows:
-            called = guard(self.app.ensure_sync(function), resident, f"signal {signal.name}", None)
+            called = guard(
+                self.app.ensure_sync(function),
+                resident,
+                f"signal {signal.name}",
+                None,
+                final=signal in _AFTER_HANDLERS,
+            )
             recording.add(SignalReceiver(owner=resident.name, signal=signal, function=called))
 
     def _parts(
         self, resident: Resident, teps: dict[str, dict[str, str]], has_file: Callable[[str], bool]
     ) -> Iterator[TemplatePart]:
-        for slot, part in teps.items():
-            ((kind, text),) = part.items()
+        # a p3 function may have put both a file and code into one slot
+        rows = [(slot, *row) for slot, part in teps.items() for row in part.items()]
+        for slot, kind, text in rows:
             is_file = kind == "fil"
             order, text = parse_file(text, has_file) if is_file else parse_code(text)
             yield TemplatePart(
@@ -198,6 +205,17 @@ class Registrar:
             if before.get(name, recording) is not value and name not in _HARMLESS
         )
 
+
+_AFTER_HANDLERS = frozenset(
+    {
+        signals.got_request_exception,
+        signals.request_finished,
+        signals.request_tearing_down,
+        signals.appcontext_tearing_down,
+        signals.appcontext_popped,
+    }
+)
+"""Signals that Flask sends where it asks no error handler any more."""
 
 _HARMLESS = frozenset({"_got_first_request", "name", "logger", "jinja_env"})
 """Attributes that Flask fills in by itself when they are first read."""

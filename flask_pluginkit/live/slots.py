@@ -8,7 +8,9 @@ that leave nothing in their context share one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import currentframe
 from time import perf_counter
+from traceback import walk_stack
 from typing import Any
 
 from flask import Flask
@@ -17,7 +19,7 @@ from jinja2 import Template
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from flask_pluginkit.barrier import OWNER, on_fault
+from flask_pluginkit.barrier import OWNER, on_exit, on_fault
 from flask_pluginkit.points import TemplatePart
 from flask_pluginkit.snapshot import Snapshot
 
@@ -48,6 +50,13 @@ def is_pure(template: Template) -> bool:
         and "vars" not in code.co_names
         and "parent_template" not in code.co_varnames
     )
+
+
+def _is_nested() -> bool:
+    """Tell whether a slot is being rendered inside of another, or of itself."""
+    render = _Rendering.render.__code__
+    frames = [frame for frame, _line in walk_stack(currentframe()) if frame.f_code is render]
+    return len(frames) > 1
 
 
 class Slots:
@@ -93,25 +102,43 @@ class _Rendering:
 
     def render(self, parts: tuple[TemplatePart, ...]) -> str:
         concat = self.environment.concat
+        as_flask = self.signals or self.environment.is_async
         done = []
         for part in parts:
             token = OWNER.set(part.resident)
             started = perf_counter()
             try:
                 template, pure = self.template_of(part)
-                context = self.context_of(template, pure)
-                if self.signals:
-                    self.send(before_render_template, template)
-                done.append(concat(template.root_render_func(context)))
-                if self.signals:
-                    self.send(template_rendered, template)
-            except Exception as error:  # noqa: BLE001 - a barrier
+                if as_flask:
+                    done.append(self.render_as_flask(template))
+                else:
+                    context = self.context_of(template, pure)
+                    done.append(str(concat(template.root_render_func(context))))
+            except Exception as error:  # a barrier
+                # contained where it began, a slot with two parts that emit it again would go on
+                # for ever
+                if isinstance(error, RecursionError) and _is_nested():
+                    raise
                 self.shared.clear()
                 done.append(self.fault(part, error))
+            except SystemExit as error:
+                self.shared.clear()
+                on_exit(part.resident, part.meter, error, "")
             finally:
                 part.meter.add(perf_counter() - started)
                 OWNER.reset(token)
-        return concat(done)
+        return "".join(done)
+
+    def render_as_flask(self, template: Template) -> str:
+        """Render one part as Flask renders a template, with its signals.
+
+        Listeners may change the variables: each part has its own then.
+        """
+        variables = dict(self.variables)
+        self.send(before_render_template, template, variables)
+        text = str(template.render(variables))
+        self.send(template_rendered, template, variables)
+        return text
 
     def template_of(self, part: TemplatePart) -> tuple[Template, bool]:
         """Return the compiled template of `part`, and whether it is pure.
@@ -138,14 +165,18 @@ class _Rendering:
             self.shared[escaped] = context
         return context
 
-    def send(self, signal: Any, template: Template) -> None:
-        """Tell listeners what is rendered, as Flask does."""
-        signal.send(
-            self.app,
-            _async_wrapper=self.app.ensure_sync,
-            template=template,
-            context=self.variables,
-        )
+    def send(self, signal: Any, template: Template, variables: dict[str, Any]) -> None:
+        """Tell the application's listeners what is rendered, as Flask does."""
+        token = OWNER.set(None)
+        try:
+            signal.send(
+                self.app,
+                _async_wrapper=self.app.ensure_sync,
+                template=template,
+                context=variables,
+            )
+        finally:
+            OWNER.reset(token)
 
     def fault(self, part: TemplatePart, error: Exception) -> str:
         """Count and log a fault, and return what stands on the page in its place."""

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextvars import ContextVar
-from typing import Any, Protocol, Self, SupportsIndex
+from typing import Any, Final, Protocol, Self, SupportsIndex
+
+from flask_pluginkit.barrier import OWNER, run_as_host
 
 
 class Recorder(Protocol):
@@ -34,6 +36,13 @@ class Recorder(Protocol):
 RECORDING: ContextVar[Recorder | None] = ContextVar("flask_pluginkit.recording", default=None)
 """The recording of the plugin that registers in this context, None at all other times."""
 
+HOST_REGISTERS: ContextVar[bool] = ContextVar("flask_pluginkit.host_registers", default=False)
+"""Whether the application adds a route or blueprint: what plugins have is free for it then.
+
+Flask raises where an endpoint or a blueprint is there already. That must not happen in the
+application's code for a plugin's sake: who gets the name is decided later.
+"""
+
 
 class LiveDict(dict[str, Any]):
     """A dict of the application with the plugins' entries behind its own ones."""
@@ -49,8 +58,11 @@ class LiveDict(dict[str, Any]):
         return self._behind()[key]
 
     def _behind(self) -> Mapping[str, Any]:
-        recording = RECORDING.get()
-        return self.live() if recording is None else recording.pending(self.kind)
+        if (recording := RECORDING.get()) is not None:
+            return recording.pending(self.kind)
+        if HOST_REGISTERS.get() and self.kind in {"endpoint", "blueprint"}:
+            return {}
+        return self.live()
 
     def __setitem__(self, key: str, value: Any) -> None:
         if (recording := RECORDING.get()) is None:
@@ -117,6 +129,29 @@ class LiveDict(dict[str, Any]):
         return self._merged()
 
 
+class LiveFunctions(LiveDict):
+    """Jinja's filters or tests: those of the application run as the application.
+
+    A page of a plugin uses them too, and the templates that they render there must be the
+    application's.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, key: str) -> Any:
+        function = super().__getitem__(key)
+        if OWNER.get() is None or not dict.__contains__(self, key):
+            return function
+        return run_as_host(function)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As for dict."""
+        function = super().get(key, default)
+        if OWNER.get() is None or not dict.__contains__(self, key):
+            return function
+        return run_as_host(function)
+
+
 class FunctionList(list[Any]):
     """A list of functions of the application, whose additions can be recorded."""
 
@@ -151,17 +186,31 @@ class FunctionList(list[Any]):
         return self
 
 
+class ProcessorList(FunctionList):
+    """The application's context processors, which run as the application in every page."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        functions = super().__iter__()
+        return functions if OWNER.get() is None else map(run_as_host, functions)
+
+
+_LISTS: Final[Mapping[str, type[FunctionList]]] = {"template_context_processors": ProcessorList}
+
+
 class FunctionTable(defaultdict[Any, Any]):
     """A table of function lists by blueprint name, None for the whole application."""
 
     def __init__(self, table: str, own: Mapping[Any, Iterable[Any]]) -> None:
         super().__init__(list)
         self.table = table
+        self.make_list = _LISTS.get(table, FunctionList)
         for scope, functions in own.items():
             self[scope] = functions
 
     def __missing__(self, scope: Any) -> Any:
-        functions = FunctionList(self.table, scope)
+        functions = self.make_list(self.table, scope)
         # a scope that only a recording asks for stays out of the table
         if RECORDING.get() is None:
             super().__setitem__(scope, functions)
@@ -169,7 +218,7 @@ class FunctionTable(defaultdict[Any, Any]):
 
     def __setitem__(self, scope: Any, functions: Iterable[Any]) -> None:
         if RECORDING.get() is None:
-            super().__setitem__(scope, FunctionList(self.table, scope, functions))
+            super().__setitem__(scope, self.make_list(self.table, scope, functions))
         else:
             self[scope].extend(functions)
 

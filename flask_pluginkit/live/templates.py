@@ -9,32 +9,25 @@ rules is served if exactly one active plugin offers it, as 3.x served it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from flask import Flask
-from flask.templating import DispatchingJinjaLoader
-from jinja2 import BaseLoader, Environment, FileSystemLoader, Template, TemplateNotFound
+from jinja2 import BaseLoader, DictLoader, Environment, FileSystemLoader, Template, TemplateNotFound
 from jinja2.exceptions import TemplatesNotFound, UndefinedError
 from jinja2.runtime import Context, Macro, Undefined
 
 from flask_pluginkit.barrier import OWNER
 from flask_pluginkit.snapshot import Plugin, Snapshot
 
-from .tables import LiveDict
+from .tables import HOST_REGISTERS
+
+NAMES_LIMIT: Final = 10_000
+"""How many names are remembered: sites render names that come out of URLs."""
 
 Source = tuple[str, str | None, Callable[[], bool] | None]
-
-
-class HostLoader(DispatchingJinjaLoader):
-    """Flask's loader over the application and its *own* blueprints."""
-
-    def _iter_loaders(self, template: str) -> Iterator[tuple[Any, BaseLoader]]:  # noqa: ARG002
-        if (loader := self.app.jinja_loader) is not None:
-            yield self.app, loader
-        for blueprint in cast("LiveDict", self.app.blueprints).own().values():
-            if (loader := blueprint.jinja_loader) is not None:
-                yield blueprint, loader
+Place = tuple[BaseLoader, str]
 
 
 class Library(BaseLoader):
@@ -56,15 +49,34 @@ class Library(BaseLoader):
     def get_source(self, environment: Environment, template: str) -> Source:
         """Return source, file name and up-to-date check, as Jinja asks for them."""
         if (found := self.split(template)) is None:
-            return self.host.get_source(environment, template)
-        for loader, name in self._places(*found):
+            with _hosts_own():
+                return self.host.get_source(environment, template)
+        earlier = []
+        for place in self._places(*found):
             try:
-                return loader.get_source(environment, name)
-            except TemplateNotFound:
+                with _hosts_own():
+                    text, filename, is_fresh = place[0].get_source(environment, place[1])
+            except (TemplateNotFound, RuntimeError):  # a host's precompiled files have no source
+                earlier.append(place)
                 continue
+            if environment.auto_reload:
+                is_fresh = _unless_overridden(environment, is_fresh, earlier)
+            return text, filename, is_fresh
         raise TemplateNotFound(template)
 
-    def _places(self, plugin: Plugin, name: str) -> Iterator[tuple[BaseLoader, str]]:
+    def load(
+        self,
+        environment: Environment,
+        name: str,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja's name
+    ) -> Template:
+        """Load a template; the host's by its own loader, which may have no sources."""
+        if self.split(name) is not None:
+            return super().load(environment, name, globals)
+        with _hosts_own():
+            return self.host.load(environment, name, globals)
+
+    def _places(self, plugin: Plugin, name: str) -> Iterator[Place]:
         """Yield where a plugin's template can be, the host's overrides first."""
         yield self.host, f"plugins/{plugin.name}/{name}"
         package = plugin.candidate.package.rpartition(".")[2]
@@ -86,19 +98,16 @@ class Library(BaseLoader):
 
     def list_templates(self) -> list[str]:
         """Return every name: the host's, and the full names of the plugins'."""
-        names = set(self.host.list_templates())
+        with _hosts_own():
+            names = set(self.host.list_templates())
         for plugin in self.pin().active.values():
             for loader in self.own_loaders(plugin):
                 names.update(f"{plugin.name}:{name}" for name in loader.list_templates())
         return sorted(names)
 
     def has(self, environment: Environment, name: str) -> bool:
-        """Tell whether a template of this name can be loaded."""
-        try:
-            self.get_source(environment, name)
-        except TemplateNotFound:
-            return False
-        return True
+        """Tell whether a template of this name can be loaded from `environment`."""
+        return _loads(environment.loader or self, environment, name)
 
     def resolve(self, environment: Environment, name: str, owner: str) -> str:
         """Return what the bare `name` means in code or templates of the plugin `owner`."""
@@ -113,10 +122,12 @@ class Library(BaseLoader):
 
         With auto reload, files may come and go: then it is asked each time.
         """
-        key = ("template", full)
-        known: bool | None = None if environment.auto_reload else snapshot.memo.get(key)
+        if environment.auto_reload or environment.loader is not self:
+            return self.has(environment, full)
+        known: bool | None = snapshot.names.get(full)
         if known is None:
-            known = snapshot.memo[key] = self.has(environment, full)
+            known = self.has(environment, full)
+            _keep(snapshot, full, known)
         return known
 
     def only_offer(self, environment: Environment, name: str) -> str | None:
@@ -128,41 +139,76 @@ class Library(BaseLoader):
         """
         snapshot = self.pin()
         key = ("offer", name)
-        if not environment.auto_reload and key in snapshot.memo:
-            offers = snapshot.memo[key]
-        else:
+        offers: list[str] | None = None if environment.auto_reload else snapshot.names.get(key)
+        if offers is None:
             offers = [
-                plugin.name
+                f"{plugin.name}:{name}"
                 for plugin in snapshot.active.values()
                 if any(_loads(loader, environment, name) for loader in self.own_loaders(plugin))
             ]
-            snapshot.memo[key] = offers
-            if len(offers) == 1:
+            if len(offers) == 1 and snapshot.names.get(key) != offers:
                 self.app.logger.info(
                     "template %r is served from plugin %r; its full name is %r",
                     name,
+                    offers[0].partition(":")[0],
                     offers[0],
-                    f"{offers[0]}:{name}",
                 )
+            _keep(snapshot, key, offers)
+        # an overlay of the environment may have a loader that knows no plugins
+        if not offers or not self.has(environment, offers[0]):
+            return None
         if len(offers) > 1:
-            choices = ", ".join(f"{plugin}:{name}" for plugin in offers)
+            choices = ", ".join(offers)
             raise TemplateNotFound(name, f"{name} is offered by several plugins: use {choices}")
-        return f"{offers[0]}:{name}" if offers else None
+        return offers[0]
+
+
+def _keep(snapshot: Snapshot, key: Any, value: Any) -> None:
+    """Remember what a name means, and forget all of them when there are too many."""
+    if len(snapshot.names) >= NAMES_LIMIT:
+        snapshot.names.clear()
+    snapshot.names[key] = value
+
+
+@contextmanager
+def _hosts_own() -> Iterator[None]:
+    """Hide the plugins' blueprints from the host's loader, which asks for all blueprints."""
+    token = HOST_REGISTERS.set(True)
+    try:
+        yield
+    finally:
+        HOST_REGISTERS.reset(token)
+
+
+def _unless_overridden(
+    environment: Environment, is_fresh: Callable[[], bool] | None, earlier: list[Place]
+) -> Callable[[], bool]:
+    """Return an up-to-date check that looks for new overrides too."""
+
+    def check() -> bool:
+        if is_fresh is not None and not is_fresh():
+            return False
+        with _hosts_own():
+            return not any(_loads(loader, environment, name) for loader, name in earlier)
+
+    return check
 
 
 def _loads(loader: BaseLoader, environment: Environment, name: str) -> bool:
     try:
         loader.get_source(environment, name)
-    except TemplateNotFound:
+    except (TemplateNotFound, RuntimeError):
         return False
     return True
 
 
 class OwnedContext(Context):
-    """The context of templates that render as a plugin.
+    """The context of all templates of the application.
 
-    A function of the host that such a template calls, through the host's base page for
-    example, runs as the host: the names it renders are the host's.
+    A function of the host that a plugin's page calls, through the host's base page for
+    example, runs as the host: the names it renders are the host's. The host's own pages have
+    this context too, because Jinja keeps the macros of an imported template with the context
+    of whoever imported it first.
     """
 
     def call(self, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -184,11 +230,6 @@ class LiveEnvironment(Environment):
     """
 
     library: Library
-
-    @property
-    def context_class(self) -> type[Context]:  # type: ignore[override]
-        """The class of new contexts, by who renders."""
-        return Context if OWNER.get() is None else OwnedContext
 
     def join_path(self, template: str, parent: str) -> str:
         """Return what the bare name `template` means inside the template `parent`."""
@@ -237,17 +278,17 @@ class LiveEnvironment(Environment):
 def attach(app: Flask, pin: Callable[[], Snapshot]) -> Callable[[], None]:
     """Give the application's environment plugins' templates; return what undoes it."""
     environment = app.jinja_env
-    kind, loader = type(environment), environment.loader
-    is_flasks = loader is None or type(loader) is DispatchingJinjaLoader
-    host = HostLoader(app) if loader is None or is_flasks else loader
+    kind, loader, context = type(environment), environment.loader, environment.context_class
     # the environment exists already and others hold it: so it changes its class
     environment.__class__ = type(f"Live{kind.__name__}", (LiveEnvironment, kind), {})
-    library = Library(app, host, pin)
+    library = Library(app, loader or DictLoader({}), pin)
     cast("LiveEnvironment", environment).library = library
     environment.loader = library
+    environment.context_class = type(f"Owned{context.__name__}", (OwnedContext, context), {})
 
     def detach() -> None:
         environment.__class__ = kind
         environment.loader = loader
+        environment.context_class = context
 
     return detach

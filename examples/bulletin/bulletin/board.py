@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from . import posts
 from .accounts import User, current_user, signed_in_only
-from .forms import NoticeForm
+from .forms import LIMITS, NoticeForm
 from .posts import Category, Post
 
 blueprint: Final = Blueprint("board", __name__)
@@ -76,7 +76,9 @@ def _edit(post: Post | None, user: User) -> ResponseReturnValue:
             saved = posts.save(form.draft(), author_id=user.id, post_id=post.id if post else None)
             flash("The notice was changed." if post else "Your notice is on the board.")
             return redirect(url_for("board.show", post_id=saved.id))
-    page = render_template("board/edit.html", post=post, form=form, problems=problems)
+    page = render_template(
+        "board/edit.html", post=post, form=form, problems=problems, limits=LIMITS
+    )
     return page, 422 if problems else 200
 
 

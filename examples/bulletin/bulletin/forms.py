@@ -25,9 +25,8 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _TAG_BREAK: Final = re.compile(r"[\s,;#，、；]+")  # noqa: RUF001 - Chinese commas part tags too
 _MOST_TAGS: Final = 6
 
-TITLE_LENGTH: Final = 120
-BODY_LENGTH: Final = 8000
-PLACE_LENGTH: Final = 80
+LIMITS: Final = {"title": 120, "body": 8000, "place": 80}
+"""The most characters that a field takes."""
 
 
 def init_app(app: Flask) -> None:
@@ -81,14 +80,14 @@ class NoticeForm:
     def problems(self) -> dict[str, str]:
         """Return what is wrong by the name of the field; nothing if all is well."""
         found = {}
-        if not 3 <= len(self.title) <= TITLE_LENGTH:
-            found["title"] = f"A title has 3 to {TITLE_LENGTH} characters."
-        if not 1 <= len(self.body) <= BODY_LENGTH:
-            found["body"] = f"A notice has 1 to {BODY_LENGTH} characters."
+        if not 3 <= len(self.title) <= LIMITS["title"]:
+            found["title"] = f"A title has 3 to {LIMITS['title']} characters."
+        if not 1 <= len(self.body) <= LIMITS["body"]:
+            found["body"] = f"A notice has 1 to {LIMITS['body']} characters."
         if self.category not in {category.value for category in Category}:
             found["category"] = "Please choose a section."
-        if len(self.place) > PLACE_LENGTH:
-            found["place"] = f"A place has up to {PLACE_LENGTH} characters."
+        if len(self.place) > LIMITS["place"]:
+            found["place"] = f"A place has up to {LIMITS['place']} characters."
         if self.happens and _moment(self.happens) is None:
             found["happens"] = "Please give date and time, such as 2030-05-01T18:30."
         return found

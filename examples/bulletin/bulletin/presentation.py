@@ -10,7 +10,7 @@ from flask import Flask, Response, render_template
 from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
-from . import forms, posts
+from . import posts
 from .accounts import current_user
 from .posts import Category
 
@@ -32,7 +32,6 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         Category=Category,
         current_user=current_user,
-        limits=forms,
         popular_tags=posts.popular_tags,
     )
     for code in (400, 403, 404, 405, 500):

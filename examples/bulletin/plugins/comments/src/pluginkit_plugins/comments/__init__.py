@@ -74,6 +74,7 @@ def register() -> dict[str, Any]:
             "comments_of": replies.of_post,
             "comment_count": replies.count,
             "comment_body": comment_body,
+            "comment_longest": replies.LONGEST,
         },
         "dcp": {"counter": recent_replies},
         "signal": {post_deleted: forget_replies},

@@ -34,7 +34,8 @@ def feed(posts: Sequence[Post]) -> bytes:
     # Browsers without a feed reader show the file; the stylesheet makes it readable.
     style = current_app.extensions["pluginkit"].emit_assets("feeds", "feed.css", _raw=True)
     head = f'<?xml version="1.0"?>\n<?xml-stylesheet type="text/css" href={quoteattr(style)}?>\n'
-    return head.encode() + ET.tostring(root, encoding="utf-8")
+    body: bytes = ET.tostring(root, encoding="utf-8")
+    return head.encode() + body
 
 
 def _add_entry(root: ET.Element, post: Post) -> None:
