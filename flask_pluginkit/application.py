@@ -56,7 +56,7 @@ class Site:
         self.assets = Assets(app, self.pin, self.is_strict, options.static_endpoint)
         self.dispatchers = Dispatchers(app, self)
         self.settled = False
-        self._connected: set[SignalReceiver] = set()
+        self._connected: dict[SignalReceiver, Any] = {}
         self._adopted: set[int] = set()
 
     def pin(self) -> Snapshot:
@@ -186,17 +186,18 @@ class Site:
             self.logger.warning("%s", conflict)
 
     def _connect(self, receiver: SignalReceiver) -> None:
-        """Connect one permanent receiver that asks the pin."""
+        """Connect one receiver that asks the pin, for as long as this site exists."""
         if receiver in self._connected:
             return
-        self._connected.add(receiver)
 
         def receive(sender: Any, **values: Any) -> Any:
             if receiver in self.pin().receivers and self._concerns(sender):
                 return receiver.function(sender, **values)
             return None
 
-        receiver.signal.connect(receive, weak=False)
+        # held here and not by the signal, which would keep the application for ever
+        self._connected[receiver] = receive
+        receiver.signal.connect(receive)
 
     def _concerns(self, sender: Any) -> bool:
         """Signals of another application aren't this one's plugins' business."""
@@ -252,10 +253,13 @@ class Site:
         """Return a configuration value for templates: pluginkit_config, else the app's.
 
         Secrets are never handed out: ``SECRET_KEY``, its fallbacks, and what the
-        configuration ``PLUGINKIT_SECRET_KEYS`` (a list of names) adds. They are None.
+        configuration ``PLUGINKIT_SECRET_KEYS`` (a list of names, or a text of them) adds.
+        They are None.
         """
         secret = {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}
-        secret.update(self.app.config.get("PLUGINKIT_SECRET_KEYS") or ())
+        added = self.app.config.get("PLUGINKIT_SECRET_KEYS") or ()
+        # an environment variable gives text
+        secret.update(added.replace(",", " ").split() if isinstance(added, str) else added)
         if conf_name in secret:
             self.logger.warning("emit_config(%r) was refused: it is a secret", conf_name)
             return None

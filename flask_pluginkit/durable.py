@@ -15,8 +15,6 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 POLL_INTERVAL = 0.01
 """Seconds between two attempts to get a lock; what it guards takes a few milliseconds."""
 
@@ -138,6 +136,9 @@ def take_lock(path: Path, *, timeout: float, owner: Ownership) -> AbstractContex
     `TimeoutError` when others hold it too long; the file itself is never removed, as that would
     split those who wait for it into two groups.
     """
+    # few processes ever write, and importing it takes longer than reading ten plugins
+    from filelock import FileLock
+
     with suppress(FileExistsError):
         os.close(create(path, owner))
     lock = FileLock(path, timeout=timeout, mode=owner.file_mode)

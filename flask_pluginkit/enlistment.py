@@ -36,6 +36,7 @@ class Enlistment:
         self.registrar = Registrar(app, dcp)
         self.brings_globals = False
         self._late_views: list[tuple[Loading, Recording, tuple[Any, ...]]] = []
+        self._late_error: PluginError | None = None
 
     def run(self, loadings: list[Loading]) -> None:
         """Record the active ones among `loadings`; contributions and failures go to them."""
@@ -107,24 +108,29 @@ class Enlistment:
 
     def late(self, rows: tuple[Plugin, ...]) -> tuple[Plugin, ...]:
         """Record views on blueprints that the host registered after ``PluginManager(app)``."""
+        if self._late_error is not None:
+            raise self._late_error
         waiting, self._late_views = self._late_views, []
-        contributions = {}
-        for loading, recording, row in waiting:
-            if not self.registrar.record_view(recording, row):
-                self.startup.home.logger.error(
-                    "plugin %r: The required blueprint(%s) was not found when registering vep "
-                    "with %s",
-                    loading.name,
-                    row[4],
-                    row[0],
-                )
-            contributions[loading.name] = recording.contributions
-        return tuple(
-            replace(row, contributions=contributions[row.name])
-            if row.name in contributions and row.status is Status.ACTIVE
-            else row
-            for row in rows
-        )
+        try:
+            for loading, recording, row in waiting:
+                if loading.is_active:
+                    with self._step(loading, "registering"):
+                        self._record_late(loading, recording, row)
+            self.startup.refuse_dependants()
+        except PluginError as error:
+            # in strict mode, and then at each use of the application
+            self._late_error = error
+            raise
+        now = {loading.name: loading for loading in self.startup.loadings if loading.resident}
+        return tuple(_updated(row, now[row.name]) if row.name in now else row for row in rows)
+
+    def _record_late(self, loading: Loading, recording: Recording, row: tuple[Any, ...]) -> None:
+        if not self.registrar.record_view(recording, row):
+            raise PEPError(
+                f"{loading.name}: The required blueprint({row[4]}) was not found when registering "
+                f"vep with {row[0]}"
+            )
+        loading.contributions = recording.contributions
 
     @contextmanager
     def _step(self, loading: Loading, doing: str) -> Iterator[None]:
@@ -138,6 +144,19 @@ class Enlistment:
             if told is not error:
                 told.__cause__ = error
             self.startup.fail(loading, Status.FAILED, told)
+
+
+def _updated(row: Plugin, loading: Loading) -> Plugin:
+    """Return `row`, that of an active plugin, as it is now."""
+    if row.status is not Status.ACTIVE:
+        return row
+    return replace(
+        row,
+        status=loading.status,
+        reason=loading.reason,
+        traceback=loading.traceback,
+        contributions=loading.contributions if loading.is_active else (),
+    )
 
 
 def _as_ours(plugin: str, doing: str, error: BaseException) -> PluginError:

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateNotFound
+from jinja2.loaders import split_template_path
+
 from .exceptions import MissingTemplateError, Problem, RegistrationError
 from .text import clean, describe, nearest
 
@@ -49,11 +52,11 @@ class Findings:
 
     def has_template(self, name: str) -> bool:
         """Tell whether the plugin has a template file `name` inside its folder."""
-        root = self.folder / "templates"
         try:
-            path = (root / name).resolve()
-            return path.is_relative_to(root.resolve()) and path.is_file()
-        except (OSError, ValueError, RuntimeError):
+            # as Jinja's loader reads names: nothing above the folder, separators only "/"
+            segments = split_template_path(name)
+            return Path(self.folder, "templates", *segments).is_file()
+        except (OSError, ValueError, TemplateNotFound):
             return False
 
     def finish(self) -> None:

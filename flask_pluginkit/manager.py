@@ -6,7 +6,7 @@ import importlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from flask import Flask, current_app, has_app_context
 from markupsafe import Markup
@@ -17,7 +17,6 @@ from .attribution import Attribution
 from .exceptions import PluginError
 from .live.dcp import DcpManager
 from .options import read_install_packages, read_options
-from .pip import egg_name, is_installed, pip_install
 from .points import Conflict
 from .snapshot import Plugin, Snapshot
 from .state.base import WantedState
@@ -74,7 +73,8 @@ class PluginManager:
         self.static_endpoint = self.options.static_endpoint
         self.static_url_path = self.options.static_url_path
         self.pluginkit_config = self.options.pluginkit_config
-        self._sites: WeakKeyDictionary[Flask, Site] = WeakKeyDictionary()
+        # a site lives as long as its application, which holds it in many places
+        self._sites: WeakKeyDictionary[Flask, ref[Site]] = WeakKeyDictionary()
         self._latest: Site | None = None
         if app is not None:
             self.init_app(app, plugins_base, plugins_folder)
@@ -102,7 +102,7 @@ class PluginManager:
         self._install_packages(app)
         site = Site(app, self.options, base, plugins_folder)
         latest, self._latest = self._latest, site
-        self._sites[app] = site
+        self._sites[app] = ref(site)
         app.extensions["pluginkit"] = self
         try:
             site.start()
@@ -113,21 +113,24 @@ class PluginManager:
 
     def _install_packages(self, app: Flask) -> None:
         packages, settings = self._install
+        if not packages:
+            return
+        # only who installs pays for importing what that needs
+        from .pip import egg_name, is_installed, pip_install
+
         if target := app.config.get("PLUGINKIT_PIP_TARGET_DIR"):
             settings = {**settings, "target_dir": target}
         for package in packages:
             name = egg_name(package)
             if name is None or not is_installed(name):
                 pip_install(package, **settings)
-        if packages:
-            importlib.invalidate_caches()
+        importlib.invalidate_caches()
 
     def _site(self) -> Site:
         """Return the site of the current application, else that of the last one."""
         if has_app_context():
             app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-            site = self._sites.get(app)
-            if site is not None:
+            if (found := self._sites.get(app)) is not None and (site := found()) is not None:
                 return site
         if self._latest is None:
             raise PluginError("this PluginManager has no application yet: call init_app(app)")

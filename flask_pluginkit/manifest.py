@@ -9,7 +9,7 @@ never raise for what its author wrote.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +41,11 @@ KNOWN: Final = (
     "__permissions__",  # no field of the manifest, but not a misspelling either
 )
 """The dunders that mean something to us; all others are the plugin's own."""
+
+_PYTHONS: Final = ["__all__", "__annotations__", "__builtins__", "__cached__", "__dir__", "__doc__", "__file__", "__getattr__", "__loader__", "__name__", "__package__", "__path__", "__spec__"]
+
+ORDINARY: Final = frozenset({*KNOWN, *_PYTHONS})
+"""Dunders that are spelt right: ours, and those that Python gives or knows in any module."""
 
 REGISTER: Final = "register"
 
@@ -99,6 +104,8 @@ class Manifest:
     """What is probably not meant, but does no harm."""
     distribution: str | None
     """The name of the distribution that brought the plugin."""
+    literals: Mapping[str, object] | None = field(default=None, repr=False, compare=False)
+    """The values of the known dunders, if all of them stand in the source as literals."""
 
 
 def read_manifest(folder: Path, package: str, distribution: Distribution | None = None) -> Manifest:
@@ -123,6 +130,8 @@ def complete(manifest: Manifest, module: ModuleType) -> Manifest:
     """
     # what stands in ``sys.modules`` need not be a module: a package may have put itself there
     values = dict(getattr(module, "__dict__", {}))
+    if _says_the_same(manifest, values):
+        return manifest
     for name in (*KNOWN, REGISTER):
         if name not in values and (value := _lazy_attribute(module, name)) is not None:
             values[name] = value
@@ -178,12 +187,19 @@ class _Review:
             optional=self._optional(),
             computed=self._bindings.computed.intersection(KNOWN),
             distribution=distribution,
+            literals=self._literals(),
             problems=(),
             warnings=(),
         )
         self._check_register()
         self._check_spelling()
         return replace(found, problems=tuple(self._problems), warnings=tuple(self._warnings))
+
+    def _literals(self) -> Mapping[str, object] | None:
+        bindings = self._bindings
+        if bindings.open_ended or bindings.computed.intersection(KNOWN):
+            return None
+        return {name: bindings.values[name] for name in KNOWN if name in bindings.values}
 
     def _name(self, package: str) -> PluginName:
         if (text := self._text("__plugin_name__", required=True)) is not None:
@@ -290,7 +306,7 @@ class _Review:
         """Warn of dunders that are one slip away from a known one that isn't there."""
         absent = [name for name in KNOWN if name not in self._bindings]
         for found in sorted(self._bindings):
-            if found.startswith("__") and found.endswith("__") and found not in KNOWN:
+            if found.startswith("__") and found.endswith("__") and found not in ORDINARY:
                 for known in absent:
                     if edit_distance_is_one(found, known):
                         self._warnings.append(self._fault(found, describe(found), known))
@@ -306,6 +322,17 @@ class _Review:
             expected=expected or EXPECTED.get(what, "a text"),
             advice=advice,
         )
+
+
+def _says_the_same(manifest: Manifest, values: Mapping[str, object]) -> bool:
+    """Tell whether a module has the very literals that were read from its source."""
+    given = manifest.literals
+    if given is None or manifest.problems or "__getattr__" in values:
+        return False
+    return callable(values.get(REGISTER)) and all(
+        type(value := values.get(name)) is type(literal) and value == literal
+        for name, literal in ((name, given.get(name)) for name in KNOWN)
+    )
 
 
 def _where(folder: Path) -> str:

@@ -112,7 +112,8 @@ def _found(
         if status is Status.DISABLED:
             return Status.INCOMPATIBLE, f"{name!r} is disabled", f"enable {name!r}"
         return Status.FAILED, f"{name!r} is {status}: {reason}", f"mend {name!r} first"
-    if versions[name] not in required.versions:
+    # a version that only importing the plugin can tell is looked at once that is done
+    if versions[name] and versions[name] not in required.versions:
         return (
             Status.INCOMPATIBLE,
             f"version {versions[name]}",

@@ -262,12 +262,9 @@ def build(
     rows = tuple(plugins)
     active = {row.name: row for row in rows if row.status is Status.ACTIVE}
     draft = _Draft(reserved)
-    # names first: a rule whose endpoint is somebody else's must not reach it
-    for early in (True, False):
-        for row in active.values():
-            for item in row.contributions:
-                if isinstance(item, Named) is early:
-                    draft.add(item)
+    items = [item for row in active.values() for item in row.contributions]
+    for item in sorted(items, key=_precedence):
+        draft.add(item)
     hooks = {key: _in_flask_order(key, found) for key, found in draft.hooks.items()}
     return Snapshot(
         site=site,
@@ -285,6 +282,21 @@ def build(
         conflicts=tuple(draft.conflicts),
         context_processors=hooks.get(("template_context_processors", None), ()),
     )
+
+
+def _precedence(item: Contribution) -> int:
+    """Return when `item` is taken in; equal ones keep plugin order.
+
+    Blueprints come first, each after its parent, whichever plugin that belongs to. Then all
+    names: a rule whose endpoint is somebody else's must not reach it.
+    """
+    if not isinstance(item, Named):
+        return 1
+    return item.name.count(".") - _DEEP if item.kind == "blueprint" else 0
+
+
+_DEEP: Final = 1000
+"""More levels than blueprints can be nested."""
 
 
 def _in_flask_order(key: tuple[str, str | None], hooks: list[Hook]) -> tuple[Any, ...]:

@@ -48,6 +48,7 @@ class Loading:
         self.candidate = candidate
         self.manifest = manifest
         self.wanted = WantedState.ENABLED
+        self.has_marker = False
         self.status = Status.ACTIVE
         self.reason = ""
         self.traceback = ""
@@ -67,6 +68,12 @@ class Loading:
     def is_active(self) -> bool:
         """Whether nothing has stopped this plugin so far."""
         return self.status is Status.ACTIVE
+
+    def disable(self, reason: str) -> None:
+        """Note that this plugin isn't wanted."""
+        self.wanted = WantedState.DISABLED
+        self.status = Status.DISABLED
+        self.reason = reason
 
     def problem(self) -> PluginError | None:
         """Return what makes the plugin unusable before anything of it is imported."""
@@ -179,10 +186,10 @@ class Startup:
         except PluginError as error:
             self.fail(loading, Status.FAILED, error)
             return
+        loading.has_marker = wanted is not None
         loading.wanted = wanted or loading.manifest.state or WantedState.ENABLED
         if loading.wanted is WantedState.DISABLED:
-            loading.status = Status.DISABLED
-            loading.reason = "disabled by a marker" if wanted else "disabled by its __state__"
+            loading.disable("disabled by a marker" if wanted else "disabled by its __state__")
         elif (problem := loading.problem()) is not None:
             self.fail(loading, Status.FAILED, problem)
         elif not is_compatible_with_us(loading.manifest.appversion):
@@ -210,14 +217,12 @@ class Startup:
     def _refusal(self, loading: Loading) -> requirements.Refusal | None:
         if not loading.manifest.requires:
             return None
-        active = {other.name for other in self.loadings if other.is_active}
-        versions = {other.name: other.manifest.version for other in self.loadings}
-        versions |= {o.name: o.manifest.version for o in self.loadings if o.is_active}
-        stopped = {
-            other.name: (other.status, other.reason)
-            for other in self.loadings
-            if other.name not in active
-        }
+        wanted = {required.plugin for required in loading.manifest.requires}
+        # of several with one name the active one counts
+        found = {o.name: o for o in self.loadings if o.name in wanted}
+        found |= {o.name: o for o in self.loadings if o.name in wanted and o.is_active}
+        versions = {name: other.manifest.version for name, other in found.items()}
+        stopped = {n: (o.status, o.reason) for n, o in found.items() if not o.is_active}
         return requirements.refusal(loading.manifest, versions, stopped)
 
     def _import(self, loading: Loading) -> bool:
@@ -251,6 +256,10 @@ class Startup:
             self.fail(loading, refusal.status, RequirementError(refusal.problem))
             return
         if loading.module is None and not self._import(loading):
+            return
+        if not loading.has_marker and loading.manifest.state is WantedState.DISABLED:
+            # only the import could tell: it came with a star import, for example
+            loading.disable("disabled by its __state__")
             return
         if not is_compatible_with_us(loading.manifest.appversion):
             self.fail(loading, Status.INCOMPATIBLE, _wrong_version(loading.manifest))

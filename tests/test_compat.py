@@ -404,7 +404,7 @@ def test_packages_are_installed_only_if_they_are_missing(
     """``#egg=`` of something installed is passed over, and nothing lists packages by pip."""
     asked = []
     monkeypatch.setattr(
-        "flask_pluginkit.manager.pip_install", lambda package, **kw: asked.append((package, kw))
+        "flask_pluginkit.pip.pip_install", lambda package, **kw: asked.append((package, kw))
     )
     app = Flask("installing", root_path=str(tmp_path))
     app.config["PLUGINKIT_PIP_TARGET_DIR"] = "/srv/packages"

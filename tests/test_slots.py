@@ -353,7 +353,7 @@ def test_a_host_with_asynchronous_templates(host: Host) -> None:
 
 def test_a_host_with_native_types(host: Host) -> None:
     """Parts of Jinja's native environment become text."""
-    own = type("Own", (Flask.jinja_environment, NativeEnvironment), {})
+    own: Any = type("Own", (Flask.jinja_environment, NativeEnvironment), {})
     host.app.jinja_environment = own
     fill(host, "{{ [1] }}", "{{ 2 }}", "3")
     pm = host.start()

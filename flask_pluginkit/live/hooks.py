@@ -7,9 +7,12 @@ uses get none: what isn't used costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from flask import Flask
+from werkzeug.routing import BuildError
+from werkzeug.wrappers import Response
 
 from flask_pluginkit.barrier import OWNER
 from flask_pluginkit.snapshot import ENVIRON_KEY, PIN, Snapshot, pinned
@@ -34,13 +37,19 @@ class PinLayer:
     def __init__(self, wsgi_app: Any, site: Any) -> None:
         self.wsgi_app = wsgi_app
         self.site = site
+        # holds "update" as long as something waits to be settled (`live.routes`)
+        self.map_state = vars(site.app.url_map)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Run the application with the snapshot pinned.
 
         The ContextVar is for everything inside this call. The environ is for what comes
-        after it: streams and the teardown that follows them.
+        after it: streams and the teardown that follows them. The first request settles what
+        it is to see; a conflict that raises then does so again below, where Flask handles it.
         """
+        if "update" in self.map_state:
+            with suppress(Exception):
+                self.site.app.url_map.update()
         environ[ENVIRON_KEY] = snapshot = self.site.current
         token = PIN.set(snapshot)
         # a request that a plugin's view sends to an application isn't that plugin's code
@@ -86,10 +95,12 @@ class Dispatchers:
         if key == CONTEXT_PROCESSORS:
             return _all_variables(lambda: pinned(site))
         match table:
-            case "before_request_funcs" | "url_build_error_handlers":
+            case "before_request_funcs":
                 return _first_answer(functions)
+            case "url_build_error_handlers":
+                return _first_url(functions)
             case "after_request_funcs":
-                return _responses(self.app, functions)
+                return _responses(functions)
             case "template_context_processors" | "shell_context_processors":
                 return _variables(functions)
             case _:
@@ -109,7 +120,25 @@ def _first_answer(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any
     return plugins
 
 
-def _responses(app: Flask, functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
+def _first_url(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
+    """Make the function of ``url_build_error_handlers``.
+
+    As in Flask, a handler that doesn't know a URL raises the error that the next one gets.
+    """
+
+    def plugins(error: BuildError, endpoint: str, values: dict[str, Any]) -> Any:
+        for function in functions():
+            answer = function(error, endpoint, values)
+            if isinstance(answer, BuildError):
+                error = answer
+            elif answer is not None:
+                return answer
+        raise error
+
+    return plugins
+
+
+def _responses(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
     """Make the function of a table whose functions take and may replace the response.
 
     3.x ignored what they returned, and so its plugins return anything: only a response
@@ -119,7 +148,7 @@ def _responses(app: Flask, functions: Callable[[], tuple[Any, ...]]) -> Callable
     def plugins(response: Any) -> Any:
         for function in functions():
             answer = function(response)
-            if answer is not None and isinstance(answer, app.response_class):
+            if isinstance(answer, Response):
                 response = answer
         return response
 

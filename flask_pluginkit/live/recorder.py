@@ -15,7 +15,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, Final
 
 from flask import Flask
-from werkzeug.routing import Rule
+from werkzeug.routing import BuildError, Rule
 
 from flask_pluginkit.barrier import RAISE, Resident, guard, guard_view
 from flask_pluginkit.points import Contribution, ErrorHandler, Hook, Named, Route
@@ -118,6 +118,8 @@ class Recording:
         called = self.app.ensure_sync(function)
         if table.endswith("context_processors"):
             called = _checked_variables(called)
+        elif table == "url_build_error_handlers":
+            called = _with_build_error(called)
         called = guard(called, self.resident, point, fallback, final=table in LAST_IN_FIRST_OUT)
         self.add(
             Hook(
@@ -185,6 +187,18 @@ def _checked_variables(function: Callable[[], Any]) -> Callable[[], dict[str, An
         return dict(function() or {})
 
     return update_wrapper(variables, function)
+
+
+def _with_build_error(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a handler so that it returns the BuildError by which it gives way to the next."""
+
+    def answer_or_error(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except BuildError as error:
+            return error
+
+    return update_wrapper(answer_or_error, function)
 
 
 def _as_host(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -264,8 +278,11 @@ class Tables:
         """Give Jinja a plain dict of globals again, as no plugin offers one.
 
         Jinja copies all globals at each render, and a live mapping costs it microseconds.
+        Templates that were loaded meanwhile hold the live one: they are forgotten.
         """
         self.app.jinja_env.globals = self.dicts["global"].own()
+        if self.app.jinja_env.cache is not None:
+            self.app.jinja_env.cache.clear()
 
     def _live_handlers(self, scope: Any, code: Any) -> Mapping[Any, Any]:
         return self.pin().errors.get((scope, code)) or {}

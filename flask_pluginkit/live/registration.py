@@ -28,7 +28,7 @@ from .tables import LiveDict
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A plugin's blueprint where it was registered."""
+    """A blueprint where it was registered."""
 
     blueprint: Blueprint
     name: str
@@ -50,7 +50,7 @@ class Registrar:
         options: dict[str, Any] = {"url_prefix": bep["prefix"]}
         name = blueprint.name
         if (parent_name := bep.get("parent")) is not None:
-            parent = self.mounts.get(parent_name) or self._own_blueprint(parent_name)
+            parent = self._mount(parent_name)
             if parent is None:
                 return False
             name = f"{parent.name}.{name}"
@@ -62,7 +62,7 @@ class Registrar:
         if prefix is None:
             prefix = blueprint.url_prefix
         try:
-            if self._is_own(name):
+            if name in self._own_mounts():
                 # Flask would raise; here it is a conflict that costs this blueprint only
                 self._note_taken(recording, name, blueprint)
                 return True
@@ -70,18 +70,28 @@ class Registrar:
                 blueprint.register(self.app, options)
         finally:
             recording.blueprint = recording.parent = None
-        self.mounts.setdefault(blueprint.name, Mount(blueprint, name, prefix))
+        for mount in _nested(Mount(blueprint, name, prefix)):
+            self.mounts.setdefault(mount.name, mount)
+        self.mounts.setdefault(blueprint.name, self.mounts[name])
         return True
 
-    def _own_blueprint(self, name: str) -> Mount | None:
+    def _mount(self, name: str) -> Mount | None:
+        """Return where the blueprint `name` is, a plugin's before one of the application."""
+        return self.mounts.get(name) or self._own_mounts().get(name)
+
+    def _own_mounts(self) -> dict[str, Mount]:
+        """Return where the application's own blueprints are, nested ones too.
+
+        A prefix that only ``register_blueprint(..., url_prefix=...)`` was told isn't known.
+        """
         blueprints = self.app.blueprints
         own = blueprints.own() if isinstance(blueprints, LiveDict) else blueprints
-        if (blueprint := own.get(name)) is None:
-            return None
-        return Mount(cast("Blueprint", blueprint), name, blueprint.url_prefix)
-
-    def _is_own(self, name: str) -> bool:
-        return self._own_blueprint(name) is not None
+        mounts: dict[str, Mount] = {}
+        for name, blueprint in own.items():
+            if name not in mounts:
+                first = Mount(cast("Blueprint", blueprint), name, blueprint.url_prefix)
+                mounts |= {mount.name: mount for mount in _nested(first)}
+        return mounts
 
     @staticmethod
     def _note_taken(recording: Recording, name: str, blueprint: Blueprint) -> None:
@@ -95,12 +105,11 @@ class Registrar:
             with recording.running():
                 self.app.add_url_rule(rule, endpoint, view, **options)
             return True
-        mount = self.mounts.get(on_blueprint) or self._own_blueprint(on_blueprint)
+        mount = self._mount(on_blueprint)
         if mount is None:
             return False
-        settings: dict[str, Any] = {"url_prefix": mount.prefix}
-        if parents := mount.name.rpartition(".")[0]:
-            settings["name_prefix"] = parents
+        parents, _dot, name = mount.name.rpartition(".")
+        settings = {"url_prefix": mount.prefix, "name": name, "name_prefix": parents}
         recording.blueprint = mount.name
         try:
             with recording.running():
@@ -160,9 +169,9 @@ class Registrar:
     ) -> Iterator[TemplatePart]:
         # a p3 function may have put both a file and code into one slot
         rows = [(slot, *row) for slot, part in teps.items() for row in part.items()]
-        for slot, kind, text in rows:
+        for slot, kind, given in rows:
             is_file = kind == "fil"
-            order, text = parse_file(text, has_file) if is_file else parse_code(text)
+            order, text = parse_file(given, has_file) if is_file else parse_code(given)
             yield TemplatePart(
                 owner=resident.name,
                 slot=slot,
@@ -229,6 +238,16 @@ def _takes_argument(function: Callable[..., Any]) -> bool:
     except ValueError:  # a builtin without a signature
         return True
     return True
+
+
+def _nested(mount: Mount) -> Iterator[Mount]:
+    """Yield `mount` and those of the blueprints that were registered on its blueprint."""
+    yield mount
+    for child, options in mount.blueprint._blueprints:  # noqa: SLF001 - nothing public tells
+        name = f"{mount.name}.{options.get('name', child.name)}"
+        prefix = options.get("url_prefix")
+        own = child.url_prefix if prefix is None else prefix
+        yield from _nested(Mount(cast("Blueprint", child), name, _joined(mount.prefix, own)))
 
 
 def _joined(parent: str | None, child: str | None) -> str | None:

@@ -69,7 +69,7 @@ class LiveRule(Rule):
         """
         compile_now = super()._compile_builder
 
-        def build(rule: Rule, **values: Any) -> Any:
+        def build(rule: Rule, /, **values: Any) -> Any:
             compiled = compile_now(append_unknown).__get__(rule, None)
             setattr(rule, "_build_unknown" if append_unknown else "_build", compiled)
             return compiled(**values)
@@ -162,8 +162,9 @@ def attach(
         nonlocal settling
         # Other threads wait until all rules are in: a request must not miss half of them.
         # What settle() itself looks up in the map comes back here and passes.
+        # A plugin that looks at the map while it registers sees that of the application.
         with live.settle_lock:
-            if "update" in live.__dict__ and not settling:
+            if "update" in live.__dict__ and not settling and RECORDING.get() is None:
                 settling = True
                 try:
                     settle()
