@@ -15,7 +15,7 @@ SLOT_PARTS = 10
 PAGE_SLOTS = 10
 """Slots that the host's page emits."""
 ASSET = "site.css"
-"""The static file of each plugin, about 4 KB."""
+"""The static file of each plugin, about 5 KB."""
 
 _MODULE = Template('''"""Plugin $name of a benchmark."""
 

@@ -16,7 +16,7 @@ from functools import update_wrapper
 from inspect import iscoroutinefunction
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -178,34 +178,49 @@ def run_as_host(function: Callable[..., Any]) -> Callable[..., Any]:
 _NEUTRAL: Final = frozenset({"jinja2", "flask", "markupsafe", "builtins"})
 
 
-def owned(body: Any, resident: Resident, meter: Meter) -> Iterator[Any]:
+def owned(body: Any, resident: Resident, meter: Meter) -> OwnedBody:
     """Return an iterator over `body` (an iterator) with its plugin as owner of each step.
 
     Each step sees the snapshot that is pinned now, also after the request is over.
     """
-    return _steps(body, resident, meter, PIN.get())
+    return OwnedBody(body, resident, meter)
 
 
-def _steps(body: Any, resident: Resident, meter: Meter, snapshot: Any) -> Iterator[Any]:
-    close = getattr(body, "close", None)
-    try:
-        while True:
-            owner, pin = OWNER.set(resident), PIN.set(snapshot)
-            try:
-                item = next(body)
-            except StopIteration:
-                return
-            except Exception as error:  # noqa: BLE001 - a barrier
-                on_fault(resident, meter, error, RAISE, final=True)
-            except SystemExit as error:
-                on_exit(resident, meter, error, RAISE)
-            finally:
-                PIN.reset(pin)
-                OWNER.reset(owner)
-            yield item
-    finally:
-        if close is not None:
-            close()
+class OwnedBody:
+    """What `owned` returns. Closing it closes `body`, also where nothing was taken from it."""
+
+    __slots__ = ("body", "meter", "resident", "snapshot")
+
+    def __init__(self, body: Any, resident: Resident, meter: Meter) -> None:
+        self.body = body
+        self.resident = resident
+        self.meter = meter
+        self.snapshot = PIN.get()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        return self._run(self.body.__next__)
+
+    def close(self) -> None:
+        """Close `body`, if that can be closed."""
+        if (close := getattr(self.body, "close", None)) is not None:
+            self._run(close)
+
+    def _run(self, step: Callable[[], Any]) -> Any:
+        owner, pin = OWNER.set(self.resident), PIN.set(self.snapshot)
+        try:
+            return step()
+        except StopIteration:
+            raise
+        except Exception as error:  # noqa: BLE001 - a barrier
+            return on_fault(self.resident, self.meter, error, RAISE, final=True)
+        except SystemExit as error:
+            return on_exit(self.resident, self.meter, error, RAISE)
+        finally:
+            PIN.reset(pin)
+            OWNER.reset(owner)
 
 
 def on_fault(

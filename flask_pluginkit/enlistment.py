@@ -7,7 +7,7 @@ step of one plugin stops that plugin and those that require it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -38,8 +38,11 @@ class Enlistment:
         self._late_views: list[tuple[Loading, Recording, tuple[Any, ...]]] = []
         self._late_error: PluginError | None = None
 
-    def run(self, loadings: list[Loading]) -> None:
-        """Record the active ones among `loadings`; contributions and failures go to them."""
+    def run(self, loadings: list[Loading], publish: Callable[[Iterable[Plugin]], None]) -> None:
+        """Record the active ones among `loadings`; contributions and failures go to them.
+
+        `publish` shows to ``on_app_ready`` functions what was recorded before them.
+        """
         pairs = [
             (loading, self.tables.recording(loading.resident))
             for loading in loadings
@@ -49,7 +52,12 @@ class Enlistment:
         for loading, recording in self._active(pairs):
             with self._step(loading, "registering"):
                 self._record_rest(loading, recording)
-        for loading, recording in self._active(pairs):
+        waiting = [pair for pair in self._active(pairs) if _waits_for_app(pair[0])]
+        if waiting:
+            for loading, recording in pairs:
+                loading.contributions = recording.contributions
+            publish(loading.finish() for loading in loadings)
+        for loading, recording in self._active(waiting):
             with self._step(loading, "on_app_ready"):
                 self._record_ready(loading, recording)
         for loading, recording in self._active(pairs):
@@ -91,14 +99,7 @@ class Enlistment:
         self.registrar.record_rest(recording, loading.shapes, has_file)
 
     def _record_ready(self, loading: Loading, recording: Recording) -> None:
-        extensions = self.app.extensions
-        before = set(extensions)
-        try:
-            changed = self.registrar.record_ready(recording, loading.module)
-        except BaseException:
-            for key in extensions.keys() - before:
-                del extensions[key]
-            raise
+        changed = self.registrar.record_ready(recording, loading.module)
         if changed:
             self.startup.home.logger.warning(
                 "plugin %r changed the application itself (%s): that stays until it restarts",
@@ -135,11 +136,15 @@ class Enlistment:
     @contextmanager
     def _step(self, loading: Loading, doing: str) -> Iterator[None]:
         """Run one step of one plugin; a fault in it stops that plugin, and no other."""
+        extensions = self.app.extensions
+        had = dict(extensions)
         try:
             yield
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - plugins raise anything, SystemExit too
+            extensions.clear()
+            extensions.update(had)
             told = _as_ours(loading.name, doing, error)
             if told is not error:
                 told.__cause__ = error
@@ -157,6 +162,10 @@ def _updated(row: Plugin, loading: Loading) -> Plugin:
         traceback=loading.traceback,
         contributions=loading.contributions if loading.is_active else (),
     )
+
+
+def _waits_for_app(loading: Loading) -> bool:
+    return "on_app_ready" in getattr(loading.module, "__dict__", {})
 
 
 def _as_ours(plugin: str, doing: str, error: BaseException) -> PluginError:

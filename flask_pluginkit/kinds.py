@@ -120,19 +120,26 @@ def normal_cvep(value: object, findings: Findings) -> Shape:
     shape = []
     for what, options in findings.dicts(value, "cvep"):
         view_class = options.get("view_class")
-        usable = isinstance(view_class, type) and (
-            hasattr(view_class, "register") or hasattr(view_class, "as_view")
-        )
-        if not usable:
+        if not isinstance(view_class, type) or not (
+            registers_itself(view_class) or hasattr(view_class, "as_view")
+        ):
             findings.add(
                 f"{what}['view_class']", view_class, "a flask.views.View or Flask-Classful class"
             )
             continue
         rest = {key: item for key, item in options.items() if key != "view_class"}
-        if not hasattr(view_class, "register") and not isinstance(rest.get("rule"), str):
+        if not registers_itself(view_class) and not isinstance(rest.get("rule"), str):
             findings.add(f"{what}['rule']", rest.get("rule"), "a URL rule such as '/items'")
         shape.append((view_class, rest))
     return shape
+
+
+def registers_itself(view_class: type) -> bool:
+    """Tell whether a view class has a ``register`` of its own, as Flask-Classful's have.
+
+    That of a metaclass such as `abc.ABCMeta` is for something else.
+    """
+    return any("register" in vars(base) for base in view_class.__mro__)
 
 
 def _named_functions(kind: str) -> Callable[[object, Findings], Shape]:

@@ -42,7 +42,21 @@ KNOWN: Final = (
 )
 """The dunders that mean something to us; all others are the plugin's own."""
 
-_PYTHONS: Final = ["__all__", "__annotations__", "__builtins__", "__cached__", "__dir__", "__doc__", "__file__", "__getattr__", "__loader__", "__name__", "__package__", "__path__", "__spec__"]
+_PYTHONS: Final = [
+    "__all__",
+    "__annotations__",
+    "__builtins__",
+    "__cached__",
+    "__dir__",
+    "__doc__",
+    "__file__",
+    "__getattr__",
+    "__loader__",
+    "__name__",
+    "__package__",
+    "__path__",
+    "__spec__",
+]
 
 ORDINARY: Final = frozenset({*KNOWN, *_PYTHONS})
 """Dunders that are spelt right: ours, and those that Python gives or knows in any module."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import RequestRedirect
+from werkzeug.routing import MapAdapter, RequestRedirect
 
 from .attribution import Attribution
 from .exceptions import PluginError
@@ -109,17 +109,26 @@ def _owner_of_route(app: Flask, snapshot: Snapshot, name: str) -> str | None:
     for route in snapshot.routes:
         if route.rule.rule == name:
             return route.owner
-    adapter = app.url_map.bind("localhost")
-    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-        try:
-            rule, _values = adapter.match(name, method=method, return_rule=True)
-        except (HTTPException, RequestRedirect):
-            continue
-        for route in snapshot.routes:
-            if route.rule is rule:
-                return route.owner
-        return None
+    for adapter in _adapters(app, snapshot):
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+            try:
+                rule, _values = adapter.match(name, method=method, return_rule=True)
+            except (HTTPException, RequestRedirect):
+                continue
+            return next((route.owner for route in snapshot.routes if route.rule is rule), None)
     return None
+
+
+def _adapters(app: Flask, snapshot: Snapshot) -> Iterator[MapAdapter]:
+    """Yield the map bound to each host or subdomain that a route can be on."""
+    rules = [route.rule for route in snapshot.routes]
+    if app.url_map.host_matching:
+        for host in dict.fromkeys(rule.host or "" for rule in rules):
+            yield app.url_map.bind(host)
+    else:
+        default = app.url_map.default_subdomain
+        for subdomain in dict.fromkeys((default, *(rule.subdomain for rule in rules))):
+            yield app.url_map.bind("localhost", subdomain=subdomain)
 
 
 def _owner_of_template(app: Flask, name: str) -> str | None:

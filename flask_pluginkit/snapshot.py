@@ -12,9 +12,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from flask.globals import _cv_request
+from flask.globals import _cv_app, _cv_request
 
 from .discovery import Candidate
 from .manifest import Manifest
@@ -153,7 +153,9 @@ def pinned(site: Any) -> Snapshot:
     """Return the snapshot that the running request, task or thread uses.
 
     Streams and teardown functions run after the WSGI call returned, when the ContextVar is
-    reset: they find it in the request's environ. Outside requests it is the current one.
+    reset: they find it in the request's environ. Commands, jobs and tests have the one that
+    was current when their application context first asked; without a context it is the
+    current one.
     """
     snapshot = PIN.get()
     if snapshot is not None and snapshot.site is site:
@@ -163,6 +165,8 @@ def pinned(site: Any) -> Snapshot:
         if found is not None and found.site is site:
             return found
     current: Snapshot = site.current
+    if (outside := _cv_app.get(None)) is not None and outside.app is site.app and site.settled:
+        return cast("Snapshot", vars(outside).setdefault(ENVIRON_KEY, current))
     return current
 
 

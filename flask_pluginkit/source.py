@@ -157,6 +157,8 @@ class _Reader:
             case ast.AugAssign(target=ast.Name(id=name) as target, op=change, value=value):
                 old = ast.Name(id=name, ctx=ast.Load())
                 self._assign([target], ast.BinOp(left=old, op=change, right=value))
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                self._compute((name,))
             case _:
                 self._compute(self._names_bound_in(statement))
 

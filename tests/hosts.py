@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from flask_pluginkit import PluginManager
 from flask_pluginkit.snapshot import Plugin
 
-__all__ = ["Host", "clean_imports", "host"]
+__all__ = ["Host", "blueprint_plugin", "clean_imports", "host"]
 
 
 class Host:
@@ -72,6 +72,29 @@ class Host:
     def twin(self, **options: Any) -> Host:
         """A second application with the same folder, and so with the same plugins."""
         return Host(self.folder, **options)
+
+
+def blueprint_plugin(name: str, bep: str = "", body: str = "", **rest: str) -> str:
+    """A plugin with a blueprint `name` that has a view at ``/`` and notes what it is asked."""
+    pairs = "".join(f", {key!r}: {text}" for key, text in rest.items())
+    return f"""
+from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+
+blueprint = Blueprint({name!r}, __name__)
+
+@blueprint.get("/")
+def index(**values):
+    return " ".join([request.endpoint, *getattr(g, "seen", ())])
+
+@blueprint.before_request
+def before():
+    g.seen = [*getattr(g, "seen", ()), {name!r}]
+
+{body}
+
+def register():
+    return {{"bep": {{"blueprint": blueprint, {bep}}}{pairs}}}
+"""
 
 
 @pytest.fixture

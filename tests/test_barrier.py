@@ -355,6 +355,11 @@ def test_a_servers_exit_passes(resident: Resident) -> None:
 # ---- what views stream -----------------------------------------------------------------------
 
 
+def row(_number: int) -> str | None:
+    """One row that says whose code is running."""
+    return whose()
+
+
 def rows(*, fail: bool = False) -> Iterator[str | None]:
     """Two rows that say whose code is running."""
     yield whose()
@@ -369,8 +374,8 @@ def rows(*, fail: bool = False) -> Iterator[str | None]:
         rows,
         lambda: (rows(), 200),
         lambda: Response(rows()),  # type: ignore[arg-type]
-        lambda: Response(map(lambda _: whose(), [1, 2])),  # type: ignore[arg-type]
-        lambda: map(lambda _: whose(), [1, 2]),
+        lambda: Response(map(row, [1, 2])),  # type: ignore[arg-type]
+        lambda: map(row, [1, 2]),
     ],
 )
 def test_what_a_view_streams_runs_as_its_plugin(
@@ -379,7 +384,7 @@ def test_what_a_view_streams_runs_as_its_plugin(
     """Step by step: between the steps it is the server's turn."""
     answer = guard_view(view, resident, "x")()
     body = answer[0] if isinstance(answer, tuple) else getattr(answer, "response", answer)
-    assert [(row, whose()) for row in body] == [("hello", None)] * 2
+    assert [(found, whose()) for found in body] == [("hello", None)] * 2
 
 
 @pytest.mark.parametrize("answer", ["text", ("text", 200), b"bytes", {"a": 1}, ["a"], None, ()])

@@ -202,14 +202,21 @@ def _with_build_error(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _as_host(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a method by which the application registers what plugins may have registered too."""
+    """Wrap a method by which the application registers what plugins may have registered too.
+
+    A plugin may call it as well: what it registers after a blueprint isn't that blueprint's.
+    """
 
     def register(*args: Any, **kwargs: Any) -> Any:
+        recording = RECORDING.get()
+        blueprint = recording.blueprint if isinstance(recording, Recording) else None
         token = HOST_REGISTERS.set(True)
         try:
             return method(*args, **kwargs)
         finally:
             HOST_REGISTERS.reset(token)
+            if isinstance(recording, Recording):
+                recording.blueprint = blueprint
 
     return update_wrapper(register, method)
 

@@ -16,6 +16,7 @@ from flask import Blueprint, Flask, signals
 
 from flask_pluginkit.barrier import Resident, guard
 from flask_pluginkit.exceptions import PEPError
+from flask_pluginkit.kinds import registers_itself
 from flask_pluginkit.ordering import parse_code, parse_file
 from flask_pluginkit.points import Named, SignalReceiver, TemplatePart
 
@@ -34,6 +35,7 @@ class Mount:
     name: str
     """Its full name, with those of its parents."""
     prefix: str | None
+    subdomain: str | None
 
 
 class Registrar:
@@ -58,6 +60,7 @@ class Registrar:
             prefix = bep["prefix"] if bep["prefix"] is not None else blueprint.url_prefix
             options["url_prefix"] = _joined(parent.prefix, prefix)
             options["name_prefix"] = parent.name
+            options["subdomain"] = _below(parent.subdomain, blueprint.subdomain)
         prefix = options["url_prefix"]
         if prefix is None:
             prefix = blueprint.url_prefix
@@ -70,7 +73,8 @@ class Registrar:
                 blueprint.register(self.app, options)
         finally:
             recording.blueprint = recording.parent = None
-        for mount in _nested(Mount(blueprint, name, prefix)):
+        subdomain = options.get("subdomain", blueprint.subdomain)
+        for mount in _nested(Mount(blueprint, name, prefix, subdomain)):
             self.mounts.setdefault(mount.name, mount)
         self.mounts.setdefault(blueprint.name, self.mounts[name])
         return True
@@ -89,7 +93,8 @@ class Registrar:
         mounts: dict[str, Mount] = {}
         for name, blueprint in own.items():
             if name not in mounts:
-                first = Mount(cast("Blueprint", blueprint), name, blueprint.url_prefix)
+                made = cast("Blueprint", blueprint)
+                first = Mount(made, name, made.url_prefix, made.subdomain)
                 mounts |= {mount.name: mount for mount in _nested(first)}
         return mounts
 
@@ -109,7 +114,12 @@ class Registrar:
         if mount is None:
             return False
         parents, _dot, name = mount.name.rpartition(".")
-        settings = {"url_prefix": mount.prefix, "name": name, "name_prefix": parents}
+        settings = {
+            "url_prefix": mount.prefix,
+            "subdomain": mount.subdomain,
+            "name": name,
+            "name_prefix": parents,
+        }
         recording.blueprint = mount.name
         try:
             with recording.running():
@@ -122,7 +132,7 @@ class Registrar:
     def record_class(self, recording: Recording, view_class: Any, options: dict[str, Any]) -> None:
         """Register a class-based view, Flask-Classful's or Flask's own."""
         with recording.running():
-            if hasattr(view_class, "register"):
+            if registers_itself(view_class):
                 view_class.register(self.app, **options)
                 return
             rest = {key: value for key, value in options.items() if key not in {"rule", "name"}}
@@ -206,12 +216,26 @@ class Registrar:
             raise PEPError(f"{recording.resident.name}: on_app_ready is no function")
         before = dict(vars(self.app))
         arguments = (self.app,) if _takes_argument(function) else ()
-        with self.app.app_context(), recording.running():
-            self.app.ensure_sync(function)(*arguments)
+        try:
+            with self.app.app_context(), recording.running():
+                self.app.ensure_sync(function)(*arguments)
+        except BaseException:
+            for name in self._changed(before):
+                # past __setattr__, as an application may have one of its own
+                vars(self.app).pop(name)
+                vars(self.app).update({name: before[name]} if name in before else {})
+            raise
+        finally:
+            # a plugin that tries out a request ends Flask's setup, also that of the host
+            self.app._got_first_request = before["_got_first_request"]  # noqa: SLF001
+        return self._changed(before)
+
+    def _changed(self, before: dict[str, Any]) -> list[str]:
+        """Return which attributes of the application aren't what they were."""
         return sorted(
             name
             for name, value in vars(self.app).items()
-            if before.get(name, recording) is not value and name not in _HARMLESS
+            if before.get(name, _MISSING) is not value and name not in _HARMLESS
         )
 
 
@@ -226,6 +250,7 @@ _AFTER_HANDLERS = frozenset(
 )
 """Signals that Flask sends where it asks no error handler any more."""
 
+_MISSING = object()
 _HARMLESS = frozenset({"_got_first_request", "name", "logger", "jinja_env"})
 """Attributes that Flask fills in by itself when they are first read."""
 
@@ -247,7 +272,10 @@ def _nested(mount: Mount) -> Iterator[Mount]:
         name = f"{mount.name}.{options.get('name', child.name)}"
         prefix = options.get("url_prefix")
         own = child.url_prefix if prefix is None else prefix
-        yield from _nested(Mount(cast("Blueprint", child), name, _joined(mount.prefix, own)))
+        given = options.get("subdomain")
+        subdomain = _below(mount.subdomain, child.subdomain if given is None else given)
+        made = cast("Blueprint", child)
+        yield from _nested(Mount(made, name, _joined(mount.prefix, own), subdomain))
 
 
 def _joined(parent: str | None, child: str | None) -> str | None:
@@ -255,3 +283,10 @@ def _joined(parent: str | None, child: str | None) -> str | None:
     if parent is None or child is None:
         return child if parent is None else parent
     return f"{parent.rstrip('/')}/{child.lstrip('/')}"
+
+
+def _below(parent: str | None, child: str | None) -> str | None:
+    """Join subdomains as Flask does for nested blueprints."""
+    if parent is None or child is None:
+        return child if parent is None else parent
+    return f"{child}.{parent}"

@@ -58,11 +58,11 @@ class LiveDict(dict[str, Any]):
         return self._behind()[key]
 
     def _behind(self) -> Mapping[str, Any]:
-        if (recording := RECORDING.get()) is not None:
-            return recording.pending(self.kind)
-        if HOST_REGISTERS.get() and self.kind in {"endpoint", "blueprint"}:
-            return {}
-        return self.live()
+        registers = HOST_REGISTERS.get() and self.kind in {"endpoint", "blueprint"}
+        if (recording := RECORDING.get()) is None:
+            return {} if registers else self.live()
+        pending = recording.pending(self.kind)
+        return pending if registers else {**self.live(), **pending}
 
     def __setitem__(self, key: str, value: Any) -> None:
         if (recording := RECORDING.get()) is None:
@@ -88,8 +88,10 @@ class LiveDict(dict[str, Any]):
         if so. While a plugin registers it is answered from the recording alone: who gets an
         endpoint that two want is decided later, and costs the other one only that view.
         """
-        shows_own = RECORDING.get() is None or self.kind != "endpoint"
-        if shows_own and dict.__contains__(self, key):
+        is_asked_by_flask = (
+            RECORDING.get() is not None and HOST_REGISTERS.get() and self.kind == "endpoint"
+        )
+        if not is_asked_by_flask and dict.__contains__(self, key):
             return dict.__getitem__(self, key)
         return self._behind().get(key, default)
 
