@@ -114,6 +114,7 @@ class Site:
                 undo.callback(vars(self.app).pop, "jinja_env", None)
             self.tables = Tables(self.app, self.pin, self.settle, self.options.host)
             undo.callback(self.tables.detach)
+            undo.callback(self._connected.clear)
             self._attach(undo)
             self.enlistment = Enlistment(self.app, self.tables, self.dcp, startup)
             self.enlistment.run(loadings, self._publish)

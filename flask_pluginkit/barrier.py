@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import update_wrapper
-from inspect import iscoroutinefunction
+from inspect import currentframe, iscoroutinefunction
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Protocol, Self
@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from .exceptions import RunError
 from .snapshot import PIN
+from .text import describe
 
 
 class Meter:
@@ -121,7 +122,7 @@ def guard(
             return function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - that is what a barrier is for
             return on_fault(resident, meter, error, fallback, final=final)
-        except SystemExit as error:
+        except BaseException as error:  # noqa: BLE001 - on_exit raises what isn't the plugin's
             return on_exit(resident, meter, error, fallback)
         finally:
             meter.add(perf_counter() - started)
@@ -216,7 +217,7 @@ class OwnedBody:
             raise
         except Exception as error:  # noqa: BLE001 - a barrier
             return on_fault(self.resident, self.meter, error, RAISE, final=True)
-        except SystemExit as error:
+        except BaseException as error:  # noqa: BLE001 - as in guard
             return on_exit(self.resident, self.meter, error, RAISE)
         finally:
             PIN.reset(pin)
@@ -233,6 +234,9 @@ def on_fault(
     a catch-all would turn a missing sidebar into an error page.
     """
     home = resident.home
+    if isinstance(error, RecursionError) and _is_inside_itself(meter):
+        # contained where it began, two calls that each make two more would go on for ever
+        raise error
     if not final:
         if isinstance(error, HTTPException) and not isinstance(error, InternalServerError):
             raise error
@@ -240,9 +244,8 @@ def on_fault(
             raise error
     meter.errors += 1
     # a fault that passes two barriers of one plugin (a tep in its own page) is told once
-    if getattr(error, "_pluginkit_owner", None) is None:
-        resident.last_fault = "".join(traceback.format_exception(error))
-        _mark(error, resident.name)
+    if _mark(error, resident.name):
+        resident.last_fault = _formatted(error)
     if fallback is RAISE or home.is_strict():
         raise error
     home.logger.error(
@@ -251,18 +254,31 @@ def on_fault(
     return fallback
 
 
-def on_exit(resident: Resident, meter: Meter, error: SystemExit, fallback: Any) -> Any:
-    """Turn a plugin's own ``sys.exit()`` into a fault, and let a server's through.
+def on_exit(resident: Resident, meter: Meter, error: BaseException, fallback: Any) -> Any:
+    """Turn a plugin's own ``sys.exit()`` and the like into a fault, and let a server's through.
 
     Servers end a worker by raising SystemExit in a signal handler, wherever the program
     stands: so an exit that began in the handler of a signal isn't the plugin's. Any other is,
     whether it called ``sys.exit()`` itself or a parser of command lines did.
     """
-    if _is_from_signal(error):
+    if not _is_own_end(resident, error):
         raise error
-    fault = RunError(f"plugin {resident.name!r} called sys.exit({error.code!r}) at {meter.point}")
+    is_exit = isinstance(error, SystemExit)
+    did = f"called sys.exit({describe(error.code)})" if is_exit else f"raised {type(error).__name__}"
+    fault = RunError(f"plugin {resident.name!r} {did} at {meter.point}")
     fault.__cause__ = error
     return on_fault(resident, meter, fault, fallback, final=True)
+
+
+def _is_own_end(resident: Resident, error: BaseException) -> bool:
+    """Tell whether what would end a thread of the server is the plugin's own doing.
+
+    KeyboardInterrupt, GeneratorExit and what gevent and the like throw into running code isn't.
+    """
+    if isinstance(error, SystemExit):
+        return not _is_from_signal(error)
+    # nobody cancels a plain call from outside: so a task inside was
+    return type(error).__module__ == "asyncio.exceptions" or resident.owns(type(error))
 
 
 def _is_from_signal(error: BaseException) -> bool:
@@ -274,9 +290,33 @@ def _is_from_signal(error: BaseException) -> bool:
     return any(frame.f_code in codes for frame in frames)
 
 
-def _mark(error: Exception, owner: str) -> None:
-    """Note on the exception whose it is; one with slots goes unmarked."""
+def _is_inside_itself(meter: Meter) -> bool:
+    """Tell whether the call that failed was made inside another one at the same point."""
+    here = _is_inside_itself.__code__.co_filename
+    calls = [
+        frame
+        for frame, _line in traceback.walk_stack(currentframe())
+        if frame.f_code.co_name == "call" and frame.f_code.co_filename == here
+    ]
+    return sum(frame.f_locals.get("meter") is meter for frame in calls) > 1
+
+
+def _mark(error: Exception, owner: str) -> bool:
+    """Note on the exception whose it is; False if that is known already.
+
+    Exceptions are code of others: one with slots, or that refuses, goes unmarked.
+    """
     try:
+        if getattr(error, "_pluginkit_owner", None) is not None:
+            return False
         error._pluginkit_owner = owner  # type: ignore[attr-defined]
-    except AttributeError:
-        return
+    except Exception:  # noqa: BLE001
+        return True
+    return True
+
+
+def _formatted(error: Exception) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - likewise
+        return f"{type(error).__name__}, which can't be shown"

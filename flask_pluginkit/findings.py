@@ -14,7 +14,7 @@ from jinja2 import TemplateNotFound
 from jinja2.loaders import split_template_path
 
 from .exceptions import MissingTemplateError, Problem, RegistrationError
-from .text import clean, describe, nearest
+from .text import as_text, clean, describe, nearest
 
 
 class Findings:
@@ -76,13 +76,16 @@ class Findings:
     # --- the usual shapes ------------------------------------------------------------
 
     def mapping(self, value: object, what: str) -> Iterator[tuple[str, Any]]:
-        """Yield the items of a dict whose keys are non-empty text."""
+        """Yield the items of a dict whose keys are non-empty text.
+
+        The keys are plain strings, as those of subclasses may fail when they are compared.
+        """
         if not isinstance(value, Mapping):
             self.add(what, value, "a dict")
             return
         for key, item in value.items():
-            if isinstance(key, str) and key:
-                yield key, item
+            if name := as_text(key):
+                yield name, item
             else:
                 self.add(f"{what}: key", key, "a name, as non-empty text")
 

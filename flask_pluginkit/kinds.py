@@ -19,7 +19,7 @@ from werkzeug.exceptions import default_exceptions
 
 from .findings import Findings
 from .ordering import parse_file
-from .text import describe
+from .text import as_text, describe
 
 FILE_SUFFIXES: Final = (".html", ".htm", ".xhtml", ".j2", ".jinja", ".jinja2")
 """A tep that ends with one of these is a template file, else it is code (rule of 3.x)."""
@@ -34,9 +34,9 @@ Shape = Any
 def normal_tep(value: object, findings: Findings) -> Shape:
     """Template extension point: ``{slot: {"fil" or "cod": text}}``."""
     shape: dict[str, dict[str, str]] = {}
-    for slot, text in findings.mapping(value, "tep"):
-        if not isinstance(text, str):
-            findings.add(f"tep[{slot!r}]", text, "the name of a template file, or code, as text")
+    for slot, given in findings.mapping(value, "tep"):
+        if (text := as_text(given)) is None:
+            findings.add(f"tep[{slot!r}]", given, "the name of a template file, or code, as text")
         elif not text.endswith(FILE_SUFFIXES):
             shape[slot] = {"cod": text}
         elif _has_file(text, findings):
@@ -99,11 +99,12 @@ def normal_vep(value: object, findings: Findings) -> Shape:
     """View functions: ``[(rule, view_func, endpoint, options, _blueprint)]``."""
     shape = []
     for what, options in findings.dicts(value, "vep"):
-        rule, view = options.get("rule"), options.get("view_func")
+        rule, view = as_text(options.get("rule")), options.get("view_func")
         # on a blueprint the rule may be empty: the prefix itself
         is_prefix_itself = rule == "" and options.get("_blueprint")
         if not isinstance(rule, str) or not (rule.startswith("/") or is_prefix_itself):
-            findings.add(f"{what}['rule']", rule, "a URL rule such as '/hello/<name>'")
+            found = options.get("rule")
+            findings.add(f"{what}['rule']", found, "a URL rule such as '/hello/<name>'")
         for key in ("endpoint", "_blueprint"):
             if not isinstance(options.get(key), str | None):
                 findings.add(f"{what}[{key!r}]", options[key], "a name, as text")
@@ -228,9 +229,9 @@ def normal_dcp(value: object, findings: Findings) -> Shape:
         for key in row:
             if key not in known:
                 findings.add_unknown(f"{what}[{describe(key)}]", key, known)
-        event, position = row.get("event"), row.get("position", "right")
-        if not isinstance(event, str) or not event:
-            findings.add(f"{what}['event']", event, "a name, as non-empty text")
+        event, position = as_text(row.get("event")), row.get("position", "right")
+        if not event:
+            findings.add(f"{what}['event']", row.get("event"), "a name, as non-empty text")
         if position not in POSITIONS:
             findings.add(f"{what}['position']", position, "one of " + ", ".join(POSITIONS))
         if findings.is_callable(row.get("callback"), f"{what}['callback']"):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 import pytest
-from flask import Flask, render_template_string, url_for
+from flask import Flask, abort, render_template_string, url_for
 from hosts import Host, clean_imports, host
 
 from flask_pluginkit.exceptions import PEPError
@@ -46,7 +47,6 @@ class Extension:
         app.jinja_env.tests["cheap"] = lambda value: value < 10
         app.jinja_env.globals["hours"] = lambda: "9-5"
         app.template_filter("euro")(lambda value: f"EUR {value}")
-        app.add_template_global(2000, "founded") if False else None
         app.cli.command("stock")(self.stock)
         app.errorhandler(418)(lambda error: ("tea", 418))
         app.url_defaults(lambda endpoint, values: values.setdefault("shop", 1))
@@ -118,17 +118,50 @@ def test_a_type_error_inside_of_it_is_a_fault_of_its_own(host: Host) -> None:
 
 def test_it_runs_in_an_application_context_after_everything_else(host: Host) -> None:
     """It sees the routes, filters and blueprints of all plugins."""
-    register = "{'filter': {'late': str}, 'vep': {'rule': '/b', 'view_func': lambda: 'b', 'endpoint': 'b'}}"
     host.plugin(
         "a",
         ready(
             "seen.append(current_app._get_current_object() is app)\n"
-            "seen.append(app.extensions['pluginkit'] is not None)"
+            "seen.append('pluginkit' in app.extensions)\n"
+            "seen.append(request.__class__.__name__)"
         ),
     )
-    host.plugin("b", ready("seen.append('b')", register=register))
     host.start()
-    assert host.module("a").seen == [True, True]
+    assert host.module("a").seen == [True, True, "LocalProxy"]
+
+
+def test_it_sees_what_other_plugins_registered(host: Host) -> None:
+    """In 3.x it ran before anything was there."""
+    host.plugin(
+        "a",
+        ready(
+            "seen.append('shop' in app.blueprints)\n"
+            "seen.append(app.view_functions['shop.index']())\n"
+            "seen.append(app.view_functions.get('page')())\n"
+            "seen.append(app.view_functions.get('home')())\n"
+            "seen.append(app.jinja_env.filters['loud']('x'))\n"
+            "source = '{{ 1|loud }} {{ emit_tep(\"nav\") }}'\n"
+            "seen.append(app.jinja_env.from_string(source).render())"
+        ),
+    )
+    host.plugin(
+        "b",
+        """
+        from flask import Blueprint
+        blueprint = Blueprint("shop", __name__)
+        blueprint.add_url_rule("/shop", "index", lambda: "shop")
+        def register():
+            return {
+                "bep": {"blueprint": blueprint, "prefix": None},
+                "vep": {"rule": "/page", "view_func": lambda: "page", "endpoint": "page"},
+                "filter": {"loud": lambda value: f"{value}!"},
+                "tep": {"nav": "nav"},
+            }
+        """,
+    )
+    host.app.add_url_rule("/", "home", lambda: "home")
+    host.start()
+    assert host.module("a").seen == [True, "shop", "page", "home", "x!", "1! nav"]
 
 
 @pytest.mark.parametrize("value", ["None", "7", "'text'"])
@@ -179,8 +212,8 @@ def test_routes_and_blueprints_of_an_extension_are_served(shop: Host) -> None:
 def test_everything_else_of_an_extension_works_too(shop: Host) -> None:
     """Commands, error handlers, URL functions and the shell."""
     assert shop.app.test_cli_runner().invoke(args=["stock"]).output == "stock of host\n"
-    assert shop.open("/missing").status_code == 404
-    shop.app.add_url_rule("/tea", "tea", lambda: ("", 418))
+    shop.app.add_url_rule("/tea", "tea", lambda: abort(418))
+    assert shop.get("/tea") == "tea"
     with shop.app.test_request_context():
         assert url_for("index") == "/shop?shop=1"
         assert url_for("nothing") == "/no/nothing"
@@ -197,10 +230,10 @@ def test_the_extension_is_kept_on_the_application(shop: Host) -> None:
 def test_a_second_application_gets_its_own(shop: Host) -> None:
     """It is called once for each application."""
     twin = shop.twin()
-    twin.app.config["SHOP_NAME"] = "twin's shop"
+    twin.app.config["SHOP_NAME"] = "second shop"
     twin.start()
     with twin.app.test_request_context():
-        assert render_template_string("{{ shop_name }}") == "twin's shop"
+        assert render_template_string("{{ shop_name }}") == "second shop"
     with shop.app.test_request_context():
         assert render_template_string("{{ shop_name }}") == "corner shop"
 
@@ -212,7 +245,11 @@ def test_it_may_register_what_another_plugin_has(host: Host) -> None:
         host.plugin(name, ready(body))
     host.start(strict=False)
     assert host.get("/x") == "a"
-    assert [(c.kind, c.loser) for c in host.pm.conflicts] == [("endpoint", "b"), ("filter", "b")]
+    assert [(c.kind, c.loser) for c in host.pm.conflicts] == [
+        ("endpoint", "b"),
+        ("filter", "b"),
+        ("route", "b"),
+    ]
 
 
 # ---- when it fails ---------------------------------------------------------------------------
@@ -245,7 +282,12 @@ def everything(app: Flask) -> dict[str, Any]:
             len(app.shell_context_processors),
             len(app.url_build_error_handlers),
         ],
-        "handlers": {scope: set(codes) for scope, codes in app.error_handler_spec.items() if codes},
+        "handlers": [
+            (scope, code, error)
+            for scope, codes in app.error_handler_spec.items()
+            for code, handlers in codes.items()
+            for error in handlers
+        ],
         "attributes": {name for name in vars(app) if name != "jinja_env"},
     }
 
@@ -253,7 +295,7 @@ def everything(app: Flask) -> dict[str, Any]:
 @pytest.mark.parametrize("error", ["RuntimeError('no')", "SystemExit(3)", "KeyError"])
 def test_a_failure_leaves_nothing(host: Host, error: str) -> None:
     """The application is as if the plugin weren't there."""
-    body = f"extension.init_app(app)\napp.own_attribute = 1\napp.name = 'other'\nraise {error}"
+    body = f"extension.init_app(app)\napp.own_attribute = 1\nraise {error}"
     host.plugin("a", EXTENSION + ready(body))
     host.start(strict=False)
     without = Host(host.folder / "empty")
@@ -261,7 +303,6 @@ def test_a_failure_leaves_nothing(host: Host, error: str) -> None:
     assert host.row("a").status is Status.FAILED
     assert host.row("a").reason.startswith("The plugin a failed on_app_ready: ")
     assert everything(host.app) == everything(without.app)
-    assert host.app.name == "host"
     response = host.open("/shop")
     assert (response.status_code, "X-Shop" in response.headers) == (404, False)
     assert host.module("a").seen == []
@@ -290,6 +331,22 @@ def test_in_strict_mode_a_failure_ends_the_start(host: Host) -> None:
     assert everything(host.app) == without
     host.app.add_url_rule("/", "home", lambda: "home")
     assert host.get("/") == "home"
+
+
+def test_a_start_that_failed_leaves_no_receivers(host: Host) -> None:
+    """Signals are global: a receiver of an application without plugins would be a ghost."""
+    host.plugin(
+        "a",
+        ready(
+            "pass",
+            register="{'signal': {request_finished: lambda sender, **values: seen.append(1)}}",
+        ).replace("import Blueprint", "import request_finished, Blueprint"),
+    )
+    host.plugin("b", ready("raise RuntimeError('no')"), requires={"a": ">=1"})
+    with pytest.raises(PEPError):
+        host.start(strict=True)
+    host.get("/")
+    assert sys.modules["plugins.a"].seen == []
 
 
 # ---- what can't be recorded ------------------------------------------------------------------

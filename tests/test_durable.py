@@ -177,7 +177,7 @@ def test_a_file_system_without_locks_is_an_os_error(
     def unsupported(*args: object, **kwargs: object) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr("flask_pluginkit.durable.FileLock.acquire", unsupported)
+    monkeypatch.setattr("filelock.FileLock.acquire", unsupported)
     with pytest.raises(OSError, match=r"[Nn]o locks"):
         take_lock(tmp_path / "lock", timeout=0.1, owner=my_own(tmp_path))
 

@@ -8,7 +8,7 @@ import types
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import render_template_string
 from hosts import Host, clean_imports, host
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -25,12 +25,12 @@ def register():
 
 
 @pytest.fixture
-def app_module(host: Host, monkeypatch: pytest.MonkeyPatch) -> Flask:
-    """The host's application, as the module ``odd_host`` that plugins import it from."""
+def app_module(host: Host, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The module ``odd_host``, from which plugins import the host's application ``app``."""
     module = types.ModuleType("odd_host")
     module.app = host.app  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "odd_host", module)
-    return host.app
+    return module
 
 
 def start_beside_good(host: Host, body: str, **rest: Any) -> None:
@@ -48,30 +48,27 @@ def start_beside_good(host: Host, body: str, **rest: Any) -> None:
 # ---- what register() returns -----------------------------------------------------------------
 
 TEXT = """
+import odd_host
+
 class Text(str):
-    left = {left}
-
-    def _refuse(self, *args):
-        Text.left -= 1
-        if Text.left < 0:
-            raise RuntimeError("no text")
-
     def __hash__(self):
-        self._refuse()
+        odd_host.refuse()
         return str.__hash__(self)
 
     def __eq__(self, other):
-        self._refuse()
+        odd_host.refuse()
         return str.__eq__(self, other)
 
-    __bool__ = __len__ = __repr__ = __getitem__ = partition = startswith = _refuse
+    def __getitem__(self, index):
+        raise RuntimeError("no text")
 
+    def endswith(self, *args):
+        return True
 
 def view():
     return "odd"
 
 def register():
-    Text.left = {left}
     return {value}
 """
 ODD_TEXTS = [
@@ -90,15 +87,19 @@ ODD_TEXTS = [
 
 
 @pytest.mark.parametrize("value", ODD_TEXTS)
-def test_texts_of_their_own_kind_harm_no_other_plugin(host: Host, value: str) -> None:
+def test_texts_of_their_own_kind_harm_no_other_plugin(
+    host: Host, app_module: types.ModuleType, value: str
+) -> None:
     """A subclass of str whose methods fail, at whichever of their calls, costs its plugin only."""
     host.plugin("good", GOOD)
-    for left in range(12):
-        host.plugin("odd", TEXT.format(left=left, value=value))
+    host.plugin("odd", TEXT.replace("{value}", value))
+    for calls in range(40):
+        left = iter(range(calls))
+        app_module.refuse = left.__next__  # type: ignore[attr-defined]
         twin = host.twin()
         twin.start(strict=False)
-        assert twin.get("/good") == "good", f"{left} calls before it fails"
-        assert "good" in twin.render("{{ emit_tep('nav') }}")
+        assert twin.get("/good") == "good", f"{calls} calls before it fails"
+        assert "good" in twin.render("{{ emit_tep('nav') }}{{ emit_dcp('odd') }}")
 
 
 def test_an_exception_class_that_is_no_key_fails_its_plugin(host: Host) -> None:
@@ -136,32 +137,8 @@ def test_a_proxy_that_leads_nowhere_yet_is_a_value(host: Host) -> None:
     )
     assert host.row("odd").status is Status.ACTIVE
     host.module("odd").found["it"] = "there"
-
-    @host.app.route("/")
-    def page() -> str:
-        return host.render("{{ emit_tep('nav') }}")
-
-    assert host.get("/") == "good"
-
-
-def test_a_function_without_readable_attributes_can_be_a_hook(host: Host) -> None:
-    """Flask calls what is callable, and asks it nothing else."""
-    start_beside_good(
-        host,
-        """
-        class Hook:
-            def __getattr__(self, name):
-                raise RuntimeError(name)
-
-            def __call__(self, *args):
-                return None
-
-        def register():
-            return {"hep": {"before_request": Hook(), "after_request": Hook()}}
-        """,
-    )
-    assert host.row("odd").reason == ""
-    assert host.get("/good") == "good"
+    with host.app.test_request_context():
+        assert render_template_string("{{ odd }}") == "there"
 
 
 def test_a_rule_for_building_only_takes_no_route(host: Host) -> None:
@@ -206,7 +183,6 @@ ERRORS = {
     "memory": "Odd = MemoryError",
     "stop": "Odd = StopAsyncIteration",
     "its own end": "class Odd(BaseException): pass",
-    "end of a generator": "Odd = GeneratorExit",
     "cancelled": "from asyncio import CancelledError as Odd",
     "exit with an odd code": (
         "class Code:\n    def __repr__(self): raise RuntimeError\n"
@@ -253,7 +229,7 @@ def test_whatever_is_raised_is_contained(host: Host, error: str, point: str, deb
     assert host.row("odd").last_fault
 
 
-@pytest.mark.parametrize("error", ["its own end", "end of a generator", "cancelled"])
+@pytest.mark.parametrize("error", ["its own end", "cancelled"])
 def test_a_view_that_would_end_the_worker_fails_its_request(host: Host, error: str) -> None:
     """Threads of servers end with an exception that isn't an Exception."""
     value = "{'vep': {'rule': '/', 'view_func': fail}}"
@@ -301,7 +277,8 @@ def test_what_calls_itself_for_ever_is_stopped_once(host: Host, source: str, val
     """Contained where it began, two calls that each make two more would never end."""
     body = ENDLESS.replace("{0}", source).replace("{1}", value)
     start_beside_good(host, body)
-    assert host.render(f"<{source}>").replace("good", "") == "<>"
+    with host.app.test_request_context():
+        assert render_template_string(f"<{source}>").replace("good", "") == "<>"
     assert 10 < len(host.module("odd").calls) < 1000
 
 
@@ -324,7 +301,7 @@ EARLY = {
 
 @pytest.mark.parametrize("moment", EARLY)
 def test_a_plugin_may_send_a_request_while_it_is_loaded(
-    host: Host, app_module: Flask, moment: str
+    host: Host, app_module: types.ModuleType, moment: str
 ) -> None:
     """The host's set-up isn't over for that, and its rules come first as ever."""
     start_beside_good(host, EARLY[moment])
@@ -335,7 +312,7 @@ def test_a_plugin_may_send_a_request_while_it_is_loaded(
 
 
 def test_a_request_while_loading_loses_no_view_of_a_late_blueprint(
-    host: Host, app_module: Flask
+    host: Host, app_module: types.ModuleType
 ) -> None:
     """The blueprint that the view waits for may still come."""
     from flask import Blueprint
@@ -374,7 +351,7 @@ def test_roundabout_paths_of_one_file_are_one(host: Host) -> None:
     host.plugin("odd", GOOD, files={"static/css/a.css": "a{}"})
     host.start()
     for times in range(5):
-        assert host.open(f"/assets/odd/{'css/../' * times}css/a.css?v=1").status_code == 200
+        assert host.get(f"/assets/odd/{'css/../' * times}css/a.css?v=1") == "a{}"
     assert len(host.pm._site().assets._hashes) == 1
 
 
@@ -384,7 +361,7 @@ def test_a_query_that_is_no_text_gets_the_file(host: Host) -> None:
     host.start()
     environ = EnvironBuilder("/assets/odd/a.css").get_environ()
     environ["QUERY_STRING"] = "v=\xff\xfe"
-    body, status, _headers = run_wsgi_app(host.app, environ)
+    body, status, _headers = run_wsgi_app(host.app, environ, buffered=True)
     assert (status, b"".join(body)) == ("200 OK", b"a{}")
 
 

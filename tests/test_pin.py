@@ -55,7 +55,7 @@ def register():
 """
 ALL = (
     "{{ emit_tep('nav') }} {{ 1|f }} {{ 1 is t }} {{ variable }} {{ emit_dcp('event') }} "
-    "{{ url_for('hello') }} {{ emit_assets('hello', 'a.png')[:22] }}{% include 'hello:p.html' %}"
+    "{{ url_for('hello') }} {{ emit_assets('hello', 'a.png')[:22] }} {% include 'hello:p.html' %}"
 )
 SEEN = "tep filter True tcp dcp /hello /assets/hello/a.png?v= page"
 
@@ -74,16 +74,15 @@ def publish(host: Host, status: Status) -> None:
     )
 
 
-def toggle_off(host: Host) -> str:
+def toggle_off(host: Host) -> None:
     """Disable ``hello`` from now on."""
     publish(host, Status.DISABLED)
-    return ""
 
 
 @pytest.fixture
 def hello(host: Host) -> Host:
     """A host with the plugin ``hello``, which uses every extension point."""
-    host.plugin("hello", EVERYTHING, files={"templates/p.html": " page", "static/a.png": "picture"})
+    host.plugin("hello", EVERYTHING, files={"templates/p.html": "page", "static/a.png": "picture"})
     host.start()
     host.app.testing = True
     return host
@@ -126,8 +125,12 @@ def test_a_request_doesnt_see_what_comes_meanwhile(hello: Host) -> None:
 
 
 def test_hooks_before_and_after_a_change_are_of_one_snapshot(hello: Host) -> None:
-    """A change in a hook of the host, before the routes are matched to a view."""
-    hello.app.before_request(lambda: None if toggle_off(hello) else None)
+    """A change in a hook of the host, when the route is matched and its view not yet called."""
+
+    @hello.app.before_request
+    def change() -> None:
+        publish(hello, Status.DISABLED)
+
     assert hello.get("/hello") == "view"
     assert hello.module("hello").seen == ["after", "signal", "teardown"]
     assert hello.open("/hello").status_code == 404
@@ -157,7 +160,9 @@ def test_a_stream_sees_its_requests_snapshot(hello: Host, how: str) -> None:
         from flask import stream_template_string
 
         if how == "stream_template":
-            return stream_template_string("{{ off() }}" + ALL, off=lambda: toggle_off(hello))
+            return stream_template_string(
+                "{% set _ = off() %}" + ALL, off=lambda: toggle_off(hello)
+            )
         stream = stream_with_context(rows())
         return Response(stream) if how == "response" else stream
 
@@ -172,11 +177,11 @@ def test_a_plugins_stream_without_context_sees_its_requests_snapshot(hello: Host
         "stream",
         """
         import flask
-        def rows(environment, pin):
+        def rows(environment):
             for _ in "ab":
                 yield environment.from_string("{{ emit_tep('nav') }}").render()
         def view():
-            return rows(flask.current_app.jinja_env, None)
+            return rows(flask.current_app.jinja_env)
         def register():
             return {"vep": {"rule": "/stream", "view_func": view}}
         """,
@@ -315,23 +320,19 @@ def test_after_a_request_nothing_is_pinned(hello: Host) -> None:
 
 def test_an_application_context_pins_too(hello: Host) -> None:
     """Commands and jobs see one state from beginning to end."""
+    source = "[{{ emit_tep('nav') }}{{ 1|f }}{{ variable }}{{ emit_dcp('event') }}]"
+    hello.app.url_map.update()
     with hello.app.app_context():
-        assert "tep" in render_template_string("{{ emit_tep('nav') }}")
+        assert render_template_string("{{ emit_tep('nav') }}") == "tep"
         toggle_off(hello)
-        assert (
-            render_template_string(
-                ALL.replace("{{ url_for('hello') }}", "/hello").replace(
-                    "{{ emit_assets('hello', 'a.png')[:22] }}", "/assets/hello/a.png?v="
-                )
-            )
-            == SEEN
-        )
+        assert render_template_string(source) == "[tepfiltertcpdcp]"
     with hello.app.app_context():
-        assert render_template_string("{{ emit_tep('nav') }}") == ""
+        assert render_template_string("[{{ emit_tep('nav') }}]") == "[]"
 
 
 def test_a_test_request_context_pins_too(hello: Host) -> None:
     """As a request does."""
+    hello.app.url_map.update()
     with hello.app.test_request_context():
         assert render_template_string(ALL) == SEEN
         toggle_off(hello)
@@ -357,8 +358,8 @@ def test_without_any_context_the_current_snapshot_counts(hello: Host) -> None:
 def test_a_plugin_that_isnt_active_has_no_templates(hello: Host) -> None:
     """Not even those that were compiled while it was."""
     with hello.app.test_request_context():
-        assert render_template("hello:p.html") == " page"
-        assert render_template("p.html") == " page"
+        assert render_template("hello:p.html") == "page"
+        assert render_template("p.html") == "page"
     toggle_off(hello)
     for name in ("hello:p.html", "p.html"):
         with hello.app.test_request_context(), pytest.raises(TemplateNotFound):

@@ -271,8 +271,7 @@ def test_an_endpoint_that_the_application_has_is_no_static_endpoint(host: Host) 
 
 def test_a_start_that_fails_leaves_no_jinja_environment(host: Host) -> None:
     """Settings that Flask reads when it makes one may be still to come."""
-    host.plugin("a", "def register():\n    return {'bep': {'blueprint': 1}}\n")
-    host.plugin("b", returning("{}", "def on_app_ready(app):\n    raise RuntimeError('no')\n"))
+    host.plugin("a", returning("{}", "def on_app_ready(app):\n    raise RuntimeError('no')\n"))
     before = set(vars(host.app))
     with pytest.raises(PluginError):
         host.start(strict=True)

@@ -32,6 +32,7 @@ class Assets:
         self.strict = strict
         self.endpoint = endpoint
         self._hashes: dict[tuple[Path, int, int], str] = {}
+        self._inside: dict[Path, tuple[int, int]] = {}
 
     def send(self, plugin_name: str, filename: str) -> Response:
         """Serve one file of an active plugin; 404 for anything else.
@@ -40,13 +41,13 @@ class Assets:
         content has another URL.
         """
         plugin = self.pin().active.get(plugin_name)
-        if plugin is None:
+        path = self._find(plugin, filename) if plugin is not None else None
+        if path is None:
             abort(404)
-        folder = _static(plugin)
-        response = send_from_directory(folder, filename)
+        response = send_from_directory(path.parent, path.name)
         response.headers["X-Content-Type-Options"] = "nosniff"
         version = request.args.get("v")
-        if version and version == self._hash(folder / filename):
+        if version and version == self._hash(path):
             response.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
         return response
 
@@ -75,8 +76,8 @@ class Assets:
 
         """
         plugin = self.pin().active.get(plugin_name)
-        path = safe_join(str(_static(plugin)), filename) if plugin is not None else None
-        version = self._hash(Path(path)) if path is not None else None
+        path = self._find(plugin, filename) if plugin is not None else None
+        version = self._hash(path) if path is not None else None
         if version is None:
             return self._nothing(plugin, plugin_name, filename)
         url = url_for(
@@ -102,6 +103,27 @@ class Assets:
             raise ParamError(reason)
         self.app.logger.warning("%s", reason)
         return Markup("")
+
+    def _find(self, plugin: Plugin, filename: str) -> Path | None:
+        """Return the path of a static file, None if it isn't in the plugin's folder for them.
+
+        A plugin's archive may hold links to anywhere: those that lead out of the folder aren't
+        followed. Looked up once for each file that a path leads to, as that takes long.
+        """
+        folder = _static(plugin)
+        if (joined := safe_join(str(folder), filename)) is None:
+            return None
+        path = Path(joined)
+        try:
+            status = path.stat()
+            found = (status.st_dev, status.st_ino)
+            if self._inside.get(path) != found:
+                if not path.resolve(strict=True).is_relative_to(folder.resolve()):
+                    return None
+                self._inside[path] = found
+        except (OSError, ValueError, RuntimeError):
+            return None
+        return path
 
     def _hash(self, path: Path) -> str | None:
         """Return the hash of a file's content, None if it is no regular file.

@@ -161,4 +161,5 @@ def push_dcp(event: str, callback: Callable[..., Any], position: str = "right") 
     """
     manager = current_app.extensions.get("pluginkit")
     if manager is not None:
-        manager._dcp_manager.push(event, callback, position)  # noqa: SLF001 - 3.x's name
+        called = current_app.ensure_sync(callback)
+        manager._dcp_manager.push(event, called, position)  # noqa: SLF001 - 3.x's name

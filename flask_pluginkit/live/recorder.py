@@ -20,6 +20,7 @@ from werkzeug.routing import BuildError, Rule
 from flask_pluginkit.barrier import RAISE, Resident, guard, guard_view
 from flask_pluginkit.points import Contribution, ErrorHandler, Hook, Named, Route
 from flask_pluginkit.snapshot import LAST_IN_FIRST_OUT, Snapshot
+from flask_pluginkit.text import as_text
 
 from . import routes
 from .errors import guard_handler
@@ -92,6 +93,8 @@ class Recording:
 
     def named(self, kind: str, name: str, value: Any) -> None:
         """Take an entry of a table."""
+        # that of a subclass of str may fail when the names of all plugins are compared
+        name = name if (text := as_text(name)) is None else text
         self._raw.setdefault(kind, {})[name] = value
         if kind == "blueprint":
             self.blueprint = name
@@ -134,6 +137,7 @@ class Recording:
 
     def error(self, scope: str | None, code: int | None, error: Any, function: Any) -> None:
         """Take an error handler."""
+        hash(error)  # a class that can't be a key fails here, as it does in Flask
         handler = guard_handler(self.app, self.app.ensure_sync(function), self.resident)
         self.add(
             ErrorHandler(
@@ -150,7 +154,7 @@ class Recording:
         """Take a routing rule; binding it now shows whether it can be compiled."""
         live = self.make_rule(rule)
         live.bind(self.url_map)
-        keys = tuple(routes.claim_keys(live))
+        keys = () if live.build_only else tuple(routes.claim_keys(live))
         owner = self.resident.name
         self.add(Route(owner=owner, blueprint=self.blueprint, rule=live, keys=keys))
 
@@ -168,7 +172,7 @@ class Recording:
             case "filter" | "test":
                 # an empty text, as the input may be what the filter was to escape
                 empty: Any = "" if kind == "filter" else False
-                return jinja_callable(value, self.resident, point, empty)
+                return jinja_callable(self.app.ensure_sync(value), self.resident, point, empty)
             case "global" | "context" if _is_function(value):
                 return guard(self.app.ensure_sync(value), self.resident, point, "")
             case _:
@@ -177,7 +181,8 @@ class Recording:
 
 def _is_function(value: object) -> bool:
     """Tell whether calling it runs a plugin's function (classes and objects stay themselves)."""
-    return isinstance(value, _FUNCTIONS)
+    # isinstance() would ask a proxy for what stands behind it, which may be nothing yet
+    return issubclass(type(value), _FUNCTIONS)
 
 
 def _checked_variables(function: Callable[[], Any]) -> Callable[[], dict[str, Any]]:

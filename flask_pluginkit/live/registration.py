@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from flask import Blueprint, Flask, signals
+from flask.views import http_method_funcs
 
 from flask_pluginkit.barrier import Resident, guard
 from flask_pluginkit.exceptions import PEPError
@@ -131,6 +132,9 @@ class Registrar:
 
     def record_class(self, recording: Recording, view_class: Any, options: dict[str, Any]) -> None:
         """Register a class-based view, Flask-Classful's or Flask's own."""
+        for name in ("dispatch_request", "index", *http_method_funcs):
+            # fails here, and not at the first request, if an async one needs an extra
+            self.app.ensure_sync(getattr(view_class, name, _nothing))
         with recording.running():
             if registers_itself(view_class):
                 view_class.register(self.app, **options)
@@ -154,7 +158,7 @@ class Registrar:
             for error, function in shapes["errhandler"]:
                 self.app.register_error_handler(error, function)
             for event, function, position in shapes["dcp"]:
-                self.dcp.push(event, function, position)
+                self.dcp.push(event, self.app.ensure_sync(function), position)
         self._record_signals(recording, shapes["signal"])
         if shapes["cli"]:
             group = PluginGroup(self.app, resident, shapes["cli"])
@@ -253,6 +257,10 @@ _AFTER_HANDLERS = frozenset(
 _MISSING = object()
 _HARMLESS = frozenset({"_got_first_request", "name", "logger", "jinja_env"})
 """Attributes that Flask fills in by itself when they are first read."""
+
+
+def _nothing() -> None:
+    """Stands for a method that a class doesn't have."""
 
 
 def _takes_argument(function: Callable[..., Any]) -> bool:

@@ -17,11 +17,12 @@ from flask import Flask
 from flask.signals import before_render_template, template_rendered
 from jinja2 import Template
 from jinja2.runtime import Context
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from flask_pluginkit.barrier import OWNER, on_exit, on_fault
 from flask_pluginkit.points import TemplatePart
 from flask_pluginkit.snapshot import Snapshot
+from flask_pluginkit.text import clean
 
 EMPTY = Markup("")
 
@@ -121,7 +122,7 @@ class _Rendering:
                     raise
                 self.shared.clear()
                 done.append(self.fault(part, error))
-            except SystemExit as error:
+            except BaseException as error:  # noqa: BLE001 - on_exit raises what isn't the plugin's
                 self.shared.clear()
                 on_exit(part.resident, part.meter, error, "")
             finally:
@@ -191,4 +192,4 @@ class _Rendering:
         return Markup(
             '<div role="alert" style="border:2px solid #c00;padding:.5em;font:14px monospace">'
             "plugin <b>{}</b>: {} failed: {}</div>"
-        ).format(part.owner, part.meter.point, escape(f"{type(error).__name__}: {error}"))
+        ).format(part.owner, part.meter.point, f"{type(error).__name__}: {clean(error)}")

@@ -75,6 +75,10 @@ class LiveDict(dict[str, Any]):
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
+    def __ior__(self, entries: Any) -> Self:  # type: ignore[override,misc]
+        self.update(entries)
+        return self
+
     def setdefault(self, key: str, default: Any = None) -> Any:
         """As for dict."""
         if key not in self:

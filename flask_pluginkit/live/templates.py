@@ -250,6 +250,9 @@ class LiveEnvironment(Environment):
             name = self.join_path(name, parent)
         elif (owner := OWNER.get()) is not None and owner.home is self.library.pin().site:
             name = self.library.resolve(self, name, owner.name)
+        # Jinja's cache knows the full names of plugins that were active in other snapshots
+        if ":" in name and self.library.split(name) is None and not self.library.has(self, name):
+            raise TemplateNotFound(name)
         try:
             return super().get_template(name, None, globals)
         except TemplateNotFound as error:
