@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 
 from contenders import Kind
 from processes import ContenderError, Setting, Worker, start_once
@@ -29,7 +30,9 @@ class Effort:
     round_ns: int
     """Fewer repetitions (but `LEAST` of them) are made where they would take longer together."""
     starts: int
-    """Of each round: starts of each contender, there and back again."""
+    """Of each round at most: starts of each contender, there and back again."""
+    starts_seconds: float
+    """Fewer repetitions (but one) are made where they would take longer together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +166,12 @@ def measure_starts(
         for outcome in outcomes:
             for lane in lanes:
                 outcome.samples.setdefault(lane.label, []).append([])
+        end = monotonic() + effort.starts_seconds
         for repetition in range(starts):
             able = [lane for lane in lanes if lane not in failures]
-            if able:
-                _start_all(setting, outcomes, able, repetition, failures)
+            if not able or (repetition and monotonic() > end):
+                break
+            _start_all(setting, outcomes, able, repetition, failures)
     for outcome in outcomes:
         for lane, reason in failures.items():
             outcome.failures[lane.label] = reason

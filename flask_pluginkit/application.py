@@ -54,6 +54,16 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
+@contextmanager
+def _setup_goes_on(app: Flask) -> Iterator[None]:
+    """Let a plugin try out a request while it is loaded: for Flask that ends the host's setup."""
+    before = app._got_first_request  # noqa: SLF001 - Flask has no other way
+    try:
+        yield
+    finally:
+        app._got_first_request = before  # noqa: SLF001
+
+
 class Site:
     """One application and its plugins, in this process."""
 
@@ -107,7 +117,8 @@ class Site:
             packages=self.options.plugin_packages,
             paths=self.options.plugin_paths,
         )
-        loadings = startup.run(candidates)
+        with _setup_goes_on(self.app):
+            loadings = startup.run(candidates)
         with ExitStack() as undo:
             if "jinja_env" not in vars(self.app):
                 # Flask makes it at its first use, out of settings that may be still to come
@@ -117,7 +128,8 @@ class Site:
             undo.callback(self._connected.clear)
             self._attach(undo)
             self.enlistment = Enlistment(self.app, self.tables, self.dcp, startup)
-            self.enlistment.run(loadings, self._publish)
+            with _setup_goes_on(self.app):
+                self.enlistment.run(loadings, self._publish)
             if not self.enlistment.brings_globals:
                 self.tables.plain_globals()
             self._publish([loading.finish() for loading in loadings])

@@ -99,20 +99,21 @@ def normal_vep(value: object, findings: Findings) -> Shape:
     """View functions: ``[(rule, view_func, endpoint, options, _blueprint)]``."""
     shape = []
     for what, options in findings.dicts(value, "vep"):
-        rule, view = as_text(options.get("rule")), options.get("view_func")
+        view = options.get("view_func")
+        names = ("rule", "endpoint", "_blueprint")
+        rule, endpoint, on_blueprint = (as_text(options.get(name)) for name in names)
         # on a blueprint the rule may be empty: the prefix itself
-        is_prefix_itself = rule == "" and options.get("_blueprint")
-        if not isinstance(rule, str) or not (rule.startswith("/") or is_prefix_itself):
+        is_prefix_itself = rule == "" and on_blueprint
+        if rule is None or not (rule.startswith("/") or is_prefix_itself):
             found = options.get("rule")
             findings.add(f"{what}['rule']", found, "a URL rule such as '/hello/<name>'")
-        for key in ("endpoint", "_blueprint"):
-            if not isinstance(options.get(key), str | None):
+        for key, name in (("endpoint", endpoint), ("_blueprint", on_blueprint)):
+            if name is None and options.get(key) is not None:
                 findings.add(f"{what}[{key!r}]", options[key], "a name, as text")
         if not findings.is_callable(view, f"{what}['view_func']"):
             continue
-        named = ("rule", "view_func", "endpoint", "_blueprint")
-        rest = {key: item for key, item in options.items() if key not in named}
-        shape.append((rule, view, options.get("endpoint"), rest, options.get("_blueprint")))
+        rest = {key: item for key, item in options.items() if key not in (*names, "view_func")}
+        shape.append((rule, view, endpoint, rest, on_blueprint))
     return shape
 
 

@@ -195,7 +195,8 @@ class _Draft:
         claims = tuple(item.claims())
         for claim in claims:
             winner = self.owner(claim)
-            if winner is not None and winner != item.owner:
+            # a plugin may be called as the application is
+            if winner is not None and (winner != item.owner or claim in self.reserved):
                 self._refuse(item, claim, winner)
                 return
         if isinstance(item, Route) and not self._has_view(item):

@@ -46,7 +46,7 @@ class Assets:
             abort(404)
         response = send_from_directory(path.parent, path.name)
         response.headers["X-Content-Type-Options"] = "nosniff"
-        version = request.args.get("v")
+        version = _asked_version()
         if version and version == self._hash(path):
             response.headers["Cache-Control"] = f"public, max-age={YEAR}, immutable"
         return response
@@ -75,7 +75,9 @@ class Assets:
                 result is empty, and the log says why.
 
         """
-        plugin = self.pin().active.get(plugin_name)
+        # templates give anything, such as a variable that isn't defined
+        is_named = isinstance(plugin_name, str) and isinstance(filename, str)
+        plugin = self.pin().active.get(plugin_name) if is_named else None
         path = self._find(plugin, filename) if plugin is not None else None
         version = self._hash(path) if path is not None else None
         if version is None:
@@ -143,6 +145,14 @@ class Assets:
             return None
         self._hashes[key] = digest
         return digest
+
+
+def _asked_version() -> str | None:
+    """Return the query's ``v``; a query that is no text has none, and is no reason to fail."""
+    try:
+        return request.args.get("v")
+    except UnicodeDecodeError:
+        return None
 
 
 def _static(plugin: Plugin) -> Path:
