@@ -50,7 +50,7 @@ def _machine(effort: Effort, seconds: float) -> list[str]:
         **{name: version(name) for name in ("Flask", "Werkzeug", "Jinja2")},
         "Flask-PluginKit": f"{_our_version()} (ours) against {OLD_VERSION}",
         "samples": f"{effort.rounds} rounds of fresh processes, up to {effort.repetitions} "
-        f"repetitions in each; of a start {starts}",
+        f"repetitions in each; of a start {effort.rounds} to {starts}",
         "duration": f"{seconds / 60:.1f} minutes",
     }
     return ["| | |", "|---|---|", *(_cells(pair) for pair in facts.items()), ""]

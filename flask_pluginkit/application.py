@@ -25,7 +25,7 @@ from .live.assets import Assets
 from .live.commands import reserved_names
 from .live.dcp import DcpManager
 from .live.errors import claims_error
-from .live.hooks import ALWAYS, CONTEXT_PROCESSORS, Dispatchers, PinLayer
+from .live.hooks import CONTEXT_PROCESSORS, Dispatchers, PinLayer
 from .live.recorder import Tables
 from .live.routes import LiveRule, claim_keys
 from .live.slots import Slots
@@ -158,7 +158,6 @@ class Site:
             emit_config=self.emit_config,
             emit_dcp=self.dcp.emit,
         )
-        self.dispatchers.install(ALWAYS)
         had = dict(app.extensions)
 
         def restore_extensions() -> None:
@@ -179,7 +178,13 @@ class Site:
     def _add_static_rule(self) -> None:
         """Add the rule of all plugins' static files; last of all, as it can't be taken back."""
         options = self.options
-        host: dict[str, Any] = {"host": options.host} if self.app.url_map.host_matching else {}
+        matches_hosts = self.app.url_map.host_matching
+        if matches_hosts and options.host is None:
+            self.logger.warning(
+                "the application matches hosts: plugins' routes and files are at none without "
+                "PluginManager(app, host=...)"
+            )
+        host: dict[str, Any] = {"host": options.host} if matches_hosts else {}
         self.app.add_url_rule(
             f"{options.static_url_path}/<string:plugin_name>/<path:filename>",
             endpoint=options.static_endpoint,
@@ -279,6 +284,7 @@ class Site:
         self.settled = True
         try:
             self._publish(self.enlistment.late(self.current.plugins))
+            self.tables.forget_templates()
         except BaseException:
             self.settled = False
             raise

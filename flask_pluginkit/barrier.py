@@ -263,8 +263,9 @@ def on_exit(resident: Resident, meter: Meter, error: BaseException, fallback: An
     """
     if not _is_own_end(resident, error):
         raise error
-    is_exit = isinstance(error, SystemExit)
-    did = f"called sys.exit({describe(error.code)})" if is_exit else f"raised {type(error).__name__}"
+    did = f"raised {type(error).__name__}"
+    if isinstance(error, SystemExit):
+        did = f"called sys.exit({describe(error.code)})"
     fault = RunError(f"plugin {resident.name!r} {did} at {meter.point}")
     fault.__cause__ = error
     return on_fault(resident, meter, fault, fallback, final=True)

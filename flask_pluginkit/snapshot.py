@@ -233,8 +233,8 @@ class _Draft:
 
     def _has_view(self, route: Route) -> bool:
         """Tell whether the rule leads to a view of its own plugin, and not to another's."""
-        winner = self.owner(("endpoint", route.rule.endpoint))
-        return winner is None or winner == route.owner
+        claim = ("endpoint", route.rule.endpoint)
+        return claim not in self.reserved and self.owners.get(claim, route.owner) == route.owner
 
     def _refuse(self, item: Contribution, claim: Claim, winner: str, reason: str = "") -> None:
         kind, key = claim

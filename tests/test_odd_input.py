@@ -18,6 +18,9 @@ from flask_pluginkit.snapshot import Status
 
 __all__ = ["clean_imports", "host"]
 
+LOG = logging.Logger("odd_input")  # noqa: LOG001 - pytest must not know it, see start_beside_good
+LOG.addHandler(logging.NullHandler())
+
 GOOD = """
 def register():
     return {"tep": {"nav": "good"}, "vep": {"rule": "/good", "view_func": lambda: "good",
@@ -39,11 +42,9 @@ def start_beside_good(host: Host, body: str, **rest: Any) -> None:
 
     Its log is its own: pytest's refuses records whose exceptions can't be shown.
     """
-    log = logging.Logger("odd")
-    log.addHandler(logging.NullHandler())
     host.plugin("good", GOOD)
     host.plugin("odd", body, **rest)
-    host.start(strict=False, logger=log)
+    host.start(strict=False, logger=LOG)
 
 
 # ---- what register() returns -----------------------------------------------------------------
@@ -164,12 +165,21 @@ def test_a_plugin_may_be_called_as_the_application_is(host: Host) -> None:
     """Its name gives it nothing of what belongs to the application."""
     start_beside_good(
         host,
-        "def register(): return {'tcp': {'g': 'odd'}, 'filter': {'upper': lambda text: 'odd'}}",
+        """
+        def register():
+            return {
+                "tcp": {"g": "odd"},
+                "filter": {"upper": lambda text: "odd"},
+                "vep": {"rule": "/odd/<path:filename>", "view_func": str, "endpoint": "static"},
+            }
+        """,
         plugin_name="the application",
     )
-    assert [(conflict.kind, conflict.name) for conflict in host.pm.conflicts] == [
-        ("filter", "upper"),
+    assert host.open("/odd/x").status_code == 404
+    assert sorted((conflict.kind, conflict.name) for conflict in host.pm.conflicts) == [
         ("context", "g"),
+        ("endpoint", "static"),
+        ("filter", "upper"),
     ]
 
 
@@ -355,7 +365,7 @@ def test_roundabout_paths_of_one_file_are_one(host: Host) -> None:
     host.start()
     for times in range(5):
         with host.open(f"/assets/odd/{'css/../' * times}css/a.css?v=1") as response:
-            assert response.text == "a{}"
+            assert response.get_data(as_text=True) == "a{}"
     assert len(host.pm._site().assets._hashes) == 1
 
 
@@ -366,7 +376,7 @@ def test_a_query_that_is_no_text_gets_the_file(host: Host) -> None:
     environ = EnvironBuilder("/assets/odd/a.css").get_environ()
     environ["QUERY_STRING"] = "v=\xff\xfe"
     with host.app.test_client().open(environ) as response:
-        assert (response.status_code, response.text) == (200, "a{}")
+        assert (response.status_code, response.get_data(as_text=True)) == (200, "a{}")
 
 
 ODD_FILES = [("odd", ["a.css"]), ("odd", 1), (["odd"], "a.css"), ({}, None), (b"odd", b"a.css")]

@@ -9,6 +9,7 @@ from weakref import ref
 import pytest
 from flask import Blueprint, Flask, Response, render_template, request, url_for
 from hosts import Host, clean_imports, host
+from werkzeug.routing import Map
 
 from flask_pluginkit import PluginError, PluginManager
 
@@ -311,3 +312,37 @@ def test_signals_dont_keep_applications_alive(host: Host) -> None:
     del app
     gc.collect()
     assert gone() is None
+
+
+def test_a_command_of_a_plugins_blueprint_runs_as_the_plugin(host: Host) -> None:
+    """The templates that it renders are the plugin's."""
+    host.template("note.html", "host")
+    made = """
+bp = Blueprint('bp', __name__)
+@bp.cli.command('hi')
+def hi():
+    print(render_template('note.html'))
+"""
+    given = "{'bep': {'blueprint': bp, 'prefix': None}}"
+    host.plugin("a", returning(given, made), files={"templates/note.html": "plugin"})
+    host.start()
+    assert host.app.test_cli_runner().invoke(args=["bp", "hi"]).output == "plugin\n"
+
+
+def test_rules_of_plugins_can_be_copied_to_another_map(host: Host) -> None:
+    """Tools do that with ``Rule.empty()``; a copy is there when its original is."""
+    host.plugin("a", returning(view("/x", "lambda: ''")))
+    host.start()
+    copies = Map([rule.empty() for rule in host.app.url_map.iter_rules()])
+    assert copies.bind("localhost").match("/x", "GET") == ("v", {})
+
+
+def test_a_template_compiled_early_takes_the_filter_that_the_host_adds_later(host: Host) -> None:
+    """Jinja bakes the form of a filter into what it compiles, and plugins' have another one."""
+    host.template("page.html", "{{ value|money }}")
+    host.plugin("a", returning("{'filter': {'money': str}, 'global': {'g1': 1}}"))
+    host.start()
+    host.app.jinja_env.get_template("page.html")
+    host.app.add_template_filter(lambda value: f"{value} EUR", "money")
+    host.app.add_url_rule("/", "index", lambda: render_template("page.html", value=7))
+    assert host.get("/") == "7 EUR"

@@ -488,3 +488,19 @@ def test_a_part_that_fails_is_not_told_as_rendered(host: Host) -> None:
     finally:
         logging.getLogger("flask_pluginkit").disabled = False
     assert (len(before), len(after)) == (1, 0)
+
+
+def test_a_processor_that_renders_inside_a_slot_sees_plugins_values(host: Host) -> None:
+    """A slot takes tcp values in by itself; a page that the host renders meanwhile has them too."""
+    host.plugin("values", "def register(): return {'tcp': {'v': 'V'}, 'tep': {'nav': '{{ p }}'}}")
+    host.start()
+
+    @host.app.context_processor
+    def page() -> dict[str, str]:
+        if "busy" in g:
+            return {}
+        g.busy = True
+        return {"p": render_template_string("[{{ v }}]")}
+
+    with host.app.test_request_context():
+        assert host.pm.emit_tep("nav") == "[V]"

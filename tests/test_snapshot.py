@@ -264,7 +264,7 @@ def test_with_sorting_files_and_code_are_sorted_together(sorting: str, expected:
 
 def site_of(name: str) -> Any:
     """An application's side, with a current snapshot."""
-    site = SimpleNamespace(name=name, current=None)
+    site = SimpleNamespace(name=name, current=None, app=None, settled=True)
     site.current = build(site, 2, (), {}, "")
     return site
 

@@ -267,6 +267,36 @@ def test_functions_of_the_host_get_the_hosts_templates(parts: Host, page: str, b
     assert parts.get("/hello") == "host host yes"
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "{{ own() }}",
+        "{{ helper.render() }}",
+        "{% macro m() %}{{ own() }}{% endmacro %}{{ m() }}",
+        "{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}{{ own() }}{% endcall %}",
+        "{% from 'macros.html' import n %}{{ n(own) }}",
+    ],
+)
+def test_functions_that_a_plugin_hands_to_its_page_get_its_templates(
+    parts: Host, page: str
+) -> None:
+    """They are its own by the module they come from, whatever calls them."""
+    more = """
+class Helper:
+    def render(self):
+        return part()
+"""
+    files = {
+        **OWN,
+        "templates/page.html": page,
+        "templates/macros.html": "{% macro n(own) %}{{ own() }}{% endmacro %}",
+    }
+    register = view("render_template('page.html', own=part, helper=Helper())")
+    parts.plugin("hello", returning(register, more), files=files)
+    parts.start()
+    assert parts.get("/hello") == "hello"
+
+
 def test_context_processors_of_the_host_get_the_hosts_templates(parts: Host) -> None:
     """They run for the plugin's page, as the host's code."""
     parts.plugin("hello", returning(view("render_template_string('{{ menu }}')")), files=OWN)

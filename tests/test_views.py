@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from flask import Blueprint, url_for
 from flask.cli import routes_command
@@ -375,6 +377,16 @@ def test_under_host_matching_plugins_have_the_host_of_the_option(host: Host) -> 
     assert host.open("/hello", base_url="http://third.example").status_code == 404
     with host.open("/assets/a/a.txt", base_url=base) as response:
         assert response.get_data(as_text=True) == "static"
+
+
+def test_under_host_matching_a_missing_option_is_told(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Plugins' routes would be nowhere, in silence."""
+    host = host.twin(host_matching=True, static_folder=None)
+    with caplog.at_level(logging.WARNING):
+        host.start()
+    assert "PluginManager(app, host=...)" in caplog.text
 
 
 def test_without_host_matching_the_option_changes_nothing(host: Host) -> None:

@@ -13,6 +13,7 @@ from werkzeug.security import safe_join
 
 from flask_pluginkit.exceptions import ParamError
 from flask_pluginkit.snapshot import Plugin, Snapshot
+from flask_pluginkit.text import as_text
 
 YEAR: Final = 31_536_000
 """Seconds; what RFC 9111 caches treat as for ever."""
@@ -76,9 +77,9 @@ class Assets:
 
         """
         # templates give anything, such as a variable that isn't defined
-        is_named = isinstance(plugin_name, str) and isinstance(filename, str)
-        plugin = self.pin().active.get(plugin_name) if is_named else None
-        path = self._find(plugin, filename) if plugin is not None else None
+        plugin = self.pin().active.get(as_text(plugin_name) or "")
+        name = as_text(filename) or ""
+        path = self._find(plugin, name) if plugin is not None else None
         version = self._hash(path) if path is not None else None
         if version is None:
             return self._nothing(plugin, plugin_name, filename)

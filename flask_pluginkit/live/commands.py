@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -33,6 +34,20 @@ class PluginGroup(AppGroup):
         ctx.with_resource(self.app.app_context())
         with self.resident.running():
             return super().invoke(ctx)
+
+
+def owned_command(command: click.Command, resident: Resident) -> click.Command:
+    """Return a copy of a command that a plugin registered with Flask, which runs as the plugin."""
+    if isinstance(command, PluginGroup):
+        return command
+    owned = copy(command)
+
+    def invoke(context: click.Context) -> Any:
+        with resident.running():
+            return command.invoke(context)
+
+    vars(owned)["invoke"] = invoke
+    return owned
 
 
 def reserved_names() -> frozenset[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Final
 
 from flask import Flask
@@ -19,16 +20,15 @@ from flask_pluginkit.snapshot import ENVIRON_KEY, PIN, Snapshot, pinned
 
 Key = tuple[str, str | None]
 
-ALWAYS: Final[tuple[Key, ...]] = (
-    ("before_request_funcs", None),
-    ("after_request_funcs", None),
-    ("teardown_request_funcs", None),
-)
-"""Their place among the application's own hooks is where `PluginManager(app)` stands."""
-
+PLACED: Final = ("before_request_funcs", "after_request_funcs", "teardown_request_funcs")
+"""Tables in which the plugins' place is where `PluginManager(app)` stands among the host's own."""
 
 CONTEXT_PROCESSORS: Final[Key] = ("template_context_processors", None)
 """Where ``tcp`` values reach templates."""
+
+
+WITHOUT_VALUES: ContextVar[bool] = ContextVar("flask_pluginkit.without_values", default=False)
+"""Set while a slot asks for variables: it puts the ``tcp`` values in itself, copying once."""
 
 
 class PinLayer:
@@ -68,6 +68,9 @@ class Dispatchers:
         self.app = app
         self.site = site
         self.present: set[Key] = set()
+        # Flask takes microseconds to call even a function that does nothing: so there is none
+        # until a plugin has such a hook, but its place is kept
+        self.places = {table: len(getattr(app, table).get(None, ())) for table in PLACED}
 
     def install(self, keys: Iterable[Key]) -> None:
         """Make sure that these tables and scopes have their function."""
@@ -81,9 +84,12 @@ class Dispatchers:
         functions = getattr(self.app, table)
         if isinstance(functions, dict):
             functions = functions[scope]
-        # the application's own context processors and Flask's come after, and so win
-        first = table == "template_context_processors" and scope is None
-        list.insert(functions, 0 if first else len(functions), function)
+        if scope is None:
+            # the application's own context processors and Flask's come after, and so win
+            index = 0 if (table, scope) == CONTEXT_PROCESSORS else self.places.get(table)
+        else:
+            index = None
+        list.insert(functions, len(functions) if index is None else index, function)
 
     def _make(self, table: str, scope: str | None) -> Callable[..., Any]:
         site = self.site
@@ -173,6 +179,10 @@ def _all_variables(pin: Callable[[], Snapshot]) -> Callable[[], dict[str, Any]]:
     def plugins() -> dict[str, Any]:
         snapshot = pin()
         variables = snapshot.tables["context"]
+        if WITHOUT_VALUES.get():
+            # for this one question only: another processor may render a page of its own
+            WITHOUT_VALUES.set(False)
+            variables = {}
         if not snapshot.context_processors:
             # Flask only reads it
             return variables  # type: ignore[return-value]

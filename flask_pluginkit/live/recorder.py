@@ -23,6 +23,7 @@ from flask_pluginkit.snapshot import LAST_IN_FIRST_OUT, Snapshot
 from flask_pluginkit.text import as_text
 
 from . import routes
+from .commands import owned_command
 from .errors import guard_handler
 from .filters import jinja_callable
 from .tables import (
@@ -173,6 +174,8 @@ class Recording:
                 # an empty text, as the input may be what the filter was to escape
                 empty: Any = "" if kind == "filter" else False
                 return jinja_callable(self.app.ensure_sync(value), self.resident, point, empty)
+            case "command":
+                return owned_command(value, self.resident)
             case "global" | "context" if _is_function(value):
                 return guard(self.app.ensure_sync(value), self.resident, point, "")
             case _:
@@ -290,9 +293,16 @@ class Tables:
         """Give Jinja a plain dict of globals again, as no plugin offers one.
 
         Jinja copies all globals at each render, and a live mapping costs it microseconds.
-        Templates that were loaded meanwhile hold the live one: they are forgotten.
         """
         self.app.jinja_env.globals = self.dicts["global"].own()
+        self.forget_templates()
+
+    def forget_templates(self) -> None:
+        """Let Jinja load templates anew.
+
+        They hold the globals of their time, and call filters in the form that these had when
+        they were compiled: those of plugins have another one than the application's.
+        """
         if self.app.jinja_env.cache is not None:
             self.app.jinja_env.cache.clear()
 

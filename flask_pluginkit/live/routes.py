@@ -61,6 +61,12 @@ class LiveRule(Rule):
         """Return what a copy is made from, whether or not the rule is live."""
         return {**super().get_empty_kwargs(), "methods": self.__dict__["methods"]}
 
+    def empty(self) -> Rule:
+        """Return an unbound copy, which is live when this one is."""
+        copy = cast("LiveRule", super().empty())
+        copy.serial, copy.pin = self.serial, self.pin
+        return copy
+
     def _compile_builder(self, append_unknown: bool = True) -> Any:
         """Compile the URL builder at its first use.
 

@@ -24,6 +24,8 @@ from flask_pluginkit.points import TemplatePart
 from flask_pluginkit.snapshot import Snapshot
 from flask_pluginkit.text import clean
 
+from .hooks import WITHOUT_VALUES
+
 EMPTY = Markup("")
 
 
@@ -95,11 +97,23 @@ class _Rendering:
         self.strict = slots.strict
         self.memo = snapshot.memo
         self.environment = slots.app.jinja_env
-        slots.app.update_template_context(variables)
         self.variables = variables
-        self.parent = {**self.environment.globals, **variables}
         self.shared: dict[bool, Context] = {}
         self.signals = bool(before_render_template.receivers or template_rendered.receivers)
+        self.parent = self._parent(snapshot)
+
+    def _parent(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Return what every part sees: globals, then the context processors' variables."""
+        if self.signals or self.environment.is_async:  # rendered as Flask does it
+            self.app.update_template_context(self.variables)
+            return {**self.environment.globals, **self.variables}
+        token = WITHOUT_VALUES.set(True)
+        try:
+            self.app.update_template_context(self.variables)
+        finally:
+            WITHOUT_VALUES.reset(token)
+        values = snapshot.tables["context"]
+        return {**self.environment.globals, **values, **self.variables}
 
     def render(self, parts: tuple[TemplatePart, ...]) -> str:
         concat = self.environment.concat

@@ -293,5 +293,6 @@ def attach(app: Flask, pin: Callable[[], Snapshot]) -> Callable[[], None]:
         environment.__class__ = kind
         environment.loader = loader
         environment.context_class = context
+        del environment.library  # type: ignore[attr-defined]
 
     return detach
