@@ -125,7 +125,12 @@ def guard(
         except BaseException as error:  # noqa: BLE001 - on_exit raises what isn't the plugin's
             return on_exit(resident, meter, error, fallback)
         finally:
-            meter.add(perf_counter() - started)
+            # as Meter.add, without the call: this is the hottest line of all
+            seconds = perf_counter() - started
+            meter.calls += 1
+            meter.total += seconds
+            if seconds > meter.slowest:
+                meter.slowest = seconds
             OWNER.reset(token)
 
     try:

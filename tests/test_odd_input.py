@@ -340,6 +340,29 @@ def test_a_request_while_loading_loses_no_view_of_a_late_blueprint(
     assert host.get("/own/x") == "x"
 
 
+def test_a_task_started_while_loading_registers_nothing_later(host: Host) -> None:
+    """Tasks go on in a copy of the context in which they were started; that recording is over."""
+    start_beside_good(
+        host,
+        """
+        from contextvars import copy_context
+
+        contexts = []
+
+        def on_app_ready(app):
+            contexts.append(copy_context())
+
+        def register():
+            return {"filter": {"odd": lambda value: "odd"}}
+        """,
+    )
+    (context,) = host.module("odd").contexts
+    assert host.get("/good") == "good"
+    assert context.run(host.render, "{{ 1|odd }}{{ emit_tep('nav') }}") == "oddgood"
+    with pytest.raises(AssertionError, match="can no longer be called"):
+        context.run(host.app.add_url_rule, "/late", "late", str)
+
+
 def test_a_table_updated_by_an_operator_is_recorded(host: Host) -> None:
     """``filters |= {...}`` registers as ``filters.update(...)`` does."""
     start_beside_good(

@@ -190,6 +190,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 @given(parts)
 @example([("{% set a = 1 %}{{ a }}", "code"), ("{{ a }}", "code")])
 @example([("{% autoescape false %}{{ d.v.w.x }}{% endautoescape %}", "code"), (JOIN, "code")])
+@example([("{{ a }}", "x.html"), (JOIN, "x.j2"), (JOIN, "code")])
 def test_a_slot_equals_its_parts_rendered_one_by_one(
     bench: Bench, found: list[tuple[str, str]]
 ) -> None:

@@ -72,6 +72,7 @@ class Recording:
         self._items: list[Contribution] = []
         self._named: dict[tuple[str, str], Named] = {}
         self._raw: dict[str, dict[str, Any]] = {}
+        self.is_running = False
 
     @property
     def contributions(self) -> tuple[Contribution, ...]:
@@ -82,10 +83,12 @@ class Recording:
     def running(self) -> Iterator[None]:
         """Record what is registered inside the block, with the plugin as owner of the code."""
         token = RECORDING.set(self)
+        before, self.is_running = self.is_running, True
         try:
             with self.resident.running():
                 yield
         finally:
+            self.is_running = before
             RECORDING.reset(token)
 
     def add(self, item: Contribution) -> None:

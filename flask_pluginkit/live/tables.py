@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol, Self, SupportsIndex
 
 from flask_pluginkit.barrier import OWNER, run_as_host
@@ -19,6 +19,8 @@ from flask_pluginkit.barrier import OWNER, run_as_host
 
 class Recorder(Protocol):
     """What the tables need of the recording that is running."""
+
+    is_running: bool
 
     def named(self, kind: str, name: str, value: Any) -> None:
         """Take an entry of a table."""
@@ -33,7 +35,27 @@ class Recorder(Protocol):
         """Take an error handler."""
 
 
-RECORDING: ContextVar[Recorder | None] = ContextVar("flask_pluginkit.recording", default=None)
+class _Running:
+    """A context variable for a recording, which is None again when the recording is over.
+
+    A task that a plugin starts while it registers goes on in a copy of that moment's context.
+    """
+
+    def __init__(self) -> None:
+        self._var: ContextVar[Recorder | None] = ContextVar("flask_pluginkit.recording")
+
+    def get(self) -> Recorder | None:
+        recorder = self._var.get(None)
+        return recorder if recorder is not None and recorder.is_running else None
+
+    def set(self, recorder: Recorder) -> Token[Recorder | None]:
+        return self._var.set(recorder)
+
+    def reset(self, token: Token[Recorder | None]) -> None:
+        self._var.reset(token)
+
+
+RECORDING: Final = _Running()
 """The recording of the plugin that registers in this context, None at all other times."""
 
 HOST_REGISTERS: ContextVar[bool] = ContextVar("flask_pluginkit.host_registers", default=False)
