@@ -9,8 +9,10 @@ from itertools import count
 from typing import Any
 
 import pytest
-from flask import render_template_string
+from flask import render_template, render_template_string
 from hosts import Host, clean_imports, host
+from jinja2 import Template
+from trees import write
 from werkzeug.test import EnvironBuilder
 
 from flask_pluginkit.exceptions import ParamError
@@ -390,6 +392,34 @@ def test_roundabout_paths_of_one_file_are_one(host: Host) -> None:
         with host.open(f"/assets/odd/{'css/../' * times}css/a.css?v=1") as response:
             assert response.get_data(as_text=True) == "a{}"
     assert len(host.pm._site().assets._hashes) == 1
+
+
+def test_a_file_that_changes_has_one_hash(host: Host) -> None:
+    """The last one: some plugins write their static files again and again."""
+    folder = host.plugin("odd", GOOD)
+    host.start()
+    addresses = set()
+    with host.app.test_request_context():
+        for times in range(5):
+            write(folder / "static" / "a.txt", "a" * times)
+            addresses.add(host.pm.emit_assets("odd", "a.txt"))
+    assert len(addresses) == 5
+    assert len(host.pm._site().assets._hashes) == 1
+
+
+def test_names_too_long_for_files_are_not_remembered(host: Host) -> None:
+    """Sites render names that come out of URLs, and those may be as long as a server allows."""
+    start_beside_good(host, GOOD.replace("good", "odd"))
+
+    @host.app.route("/pages/<name>")
+    def page(name: str) -> str:
+        return render_template([name, Template("none")])
+
+    assert host.get("/pages/short") == "none"
+    known = len(host.pm.snapshot.names)
+    assert known > 0
+    assert host.get(f"/pages/{'long' * 3000}") == "none"
+    assert len(host.pm.snapshot.names) == known
 
 
 def test_a_query_that_is_no_text_gets_the_file(host: Host) -> None:

@@ -443,6 +443,16 @@ def test_a_context_of_another_application_inside_of_a_request(two: tuple[Host, H
     assert one.get("/view") == "plugin one host two tep two plugin one "
 
 
+def test_asking_about_one_application_in_the_context_of_another(two: tuple[Host, Host]) -> None:
+    """The pin of a context is for its own application."""
+    one, other = two
+    for host in two:
+        host.app.url_map.update()
+    with other.app.app_context():
+        assert one.pm.snapshot is site_of(one).current
+        assert other.pm.snapshot is site_of(other).current
+
+
 def test_a_dcp_pushed_into_another_application_is_that_ones(two: tuple[Host, Host]) -> None:
     """It isn't this plugin's contribution there, but it is emitted."""
     from flask_pluginkit import push_dcp

@@ -32,7 +32,7 @@ class Assets:
         self.pin = pin
         self.strict = strict
         self.endpoint = endpoint
-        self._hashes: dict[tuple[Path, int, int], str] = {}
+        self._hashes: dict[Path, tuple[int, int, str]] = {}
         self._inside: dict[Path, tuple[int, int]] = {}
 
     def send(self, plugin_name: str, filename: str) -> Response:
@@ -135,16 +135,16 @@ class Assets:
         """
         try:
             status = path.stat()
-            key = (path, status.st_mtime_ns, status.st_size)
-            if (known := self._hashes.get(key)) is not None:
-                return known
+            known = self._hashes.get(path)
+            if known is not None and known[:2] == (status.st_mtime_ns, status.st_size):
+                return known[2]
             if not path.is_file():
                 return None
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()[:HASH_LENGTH]
         except (OSError, ValueError):
             return None
-        self._hashes[key] = digest
+        self._hashes[path] = (status.st_mtime_ns, status.st_size, digest)
         return digest
 
 

@@ -26,6 +26,9 @@ from .tables import HOST_REGISTERS
 NAMES_LIMIT: Final = 10_000
 """How many names are remembered: sites render names that come out of URLs."""
 
+LONGEST_NAME: Final = 1_000
+"""Characters of a name that is remembered, as those of URLs have any length."""
+
 Source = tuple[str, str | None, Callable[[], bool] | None]
 Place = tuple[BaseLoader, str]
 
@@ -127,7 +130,7 @@ class Library(BaseLoader):
         known: bool | None = snapshot.names.get(full)
         if known is None:
             known = self.has(environment, full)
-            _keep(snapshot, full, known)
+            _keep(snapshot, full, full, known)
         return known
 
     def only_offer(self, environment: Environment, name: str) -> str | None:
@@ -153,7 +156,7 @@ class Library(BaseLoader):
                     offers[0].partition(":")[0],
                     offers[0],
                 )
-            _keep(snapshot, key, offers)
+            _keep(snapshot, name, key, offers)
         # an overlay of the environment may have a loader that knows no plugins
         if not offers or not self.has(environment, offers[0]):
             return None
@@ -163,8 +166,10 @@ class Library(BaseLoader):
         return offers[0]
 
 
-def _keep(snapshot: Snapshot, key: Any, value: Any) -> None:
+def _keep(snapshot: Snapshot, name: str, key: Any, value: Any) -> None:
     """Remember what a name means, and forget all of them when there are too many."""
+    if len(name) > LONGEST_NAME:
+        return
     if len(snapshot.names) >= NAMES_LIMIT:
         snapshot.names.clear()
     snapshot.names[key] = value
