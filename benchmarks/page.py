@@ -45,7 +45,7 @@ def _machine(effort: Effort, seconds: float) -> list[str]:
     facts = {
         "date": datetime.now(UTC).date().isoformat(),
         "processor": f"{processor()}, {os.cpu_count()} cores",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         **{name: version(name) for name in ("Flask", "Werkzeug", "Jinja2")},
         "Flask-PluginKit": f"{_our_version()} (ours) against {OLD_VERSION}",

@@ -446,8 +446,8 @@ def test_a_context_of_another_application_inside_of_a_request(two: tuple[Host, H
 def test_asking_about_one_application_in_the_context_of_another(two: tuple[Host, Host]) -> None:
     """The pin of a context is for its own application."""
     one, other = two
-    for host in two:
-        host.app.url_map.update()
+    for each in two:
+        each.app.url_map.update()
     with other.app.app_context():
         assert one.pm.snapshot is site_of(one).current
         assert other.pm.snapshot is site_of(other).current

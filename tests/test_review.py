@@ -9,6 +9,9 @@ from weakref import ref
 import pytest
 from flask import Blueprint, Flask, Response, render_template, request, url_for
 from hosts import Host, clean_imports, host
+from jinja2 import FileSystemBytecodeCache
+from jinja2.bccache import Bucket
+from trees import write
 from werkzeug.routing import Map
 
 from flask_pluginkit import PluginError, PluginManager
@@ -346,3 +349,55 @@ def test_a_template_compiled_early_takes_the_filter_that_the_host_adds_later(hos
     host.app.add_template_filter(lambda value: f"{value} EUR", "money")
     host.app.add_url_rule("/", "index", lambda: render_template("page.html", value=7))
     assert host.get("/") == "7 EUR"
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_dcp_that_fails_shows_a_box_in_debug_mode_only(host: Host, debug: bool) -> None:
+    """It names the plugin, as that of a failing tep does."""
+    made = "def fail():\n    raise RuntimeError('<no>')\n"
+    host.plugin("a", returning("{'dcp': {'counter': fail}}", made))
+    host.app.debug = debug
+    host.start(strict=False)
+    text = host.render("{{ emit_dcp('counter') }}")
+    told = "plugin <b>a</b>: dcp counter failed: RuntimeError: &lt;no&gt;"
+    assert (told in text) is debug
+    assert bool(text) is debug
+
+
+def test_bytecode_isnt_used_when_a_filter_has_changed_hands(host: Host) -> None:
+    """A plugin's filter that becomes the application's is called in another form."""
+    cache = FileSystemBytecodeCache(str(write(host.folder / "cache" / "empty").parent))
+    host.template("page.html", "{{ value|money }}")
+    plugin = host.plugin("a", returning("{'filter': {'money': lambda value: f'{value} a'}}"))
+    texts = []
+    for _ in range(2):
+        one = host.twin()
+        one.app.jinja_options = {"bytecode_cache": cache}
+        one.start()
+        if (plugin / "DISABLED").exists():
+            one.app.add_template_filter(lambda value: f"{value} host", "money")
+        one.app.add_url_rule("/", "index", lambda: render_template("page.html", value=7))
+        texts.append(one.get("/"))
+        write(plugin / "DISABLED")
+    assert texts == ["7 a", "7 host"]
+
+
+def test_bytecode_is_used_in_the_next_process(host: Host) -> None:
+    """As long as plugins offer the same filters and tests."""
+    loaded = []
+
+    class Cache(FileSystemBytecodeCache):
+        def load_bytecode(self, bucket: Bucket) -> None:
+            super().load_bytecode(bucket)
+            loaded.append(bucket.code is not None)
+
+    cache = Cache(str(write(host.folder / "cache" / "empty").parent))
+    host.template("page.html", "{{ value|money }}")
+    host.plugin("a", returning("{'filter': {'money': lambda value: f'{value} a'}}"))
+    for _ in range(2):
+        one = host.twin()
+        one.start()
+        one.app.jinja_env.bytecode_cache = cache
+        one.app.add_url_rule("/", "index", lambda: render_template("page.html", value=7))
+        assert one.get("/") == "7 a"
+    assert loaded == [False, True]

@@ -132,7 +132,8 @@ def test_a_disabled_plugin_hears_nothing(host: Host) -> None:
     host.plugin("a", receiving("{request_finished: finished}"), state="disabled")
     host.start()
     host.get("/")
-    assert len(request_finished.receivers) == before
+    # receivers of applications of other tests may go meanwhile
+    assert len(request_finished.receivers) <= before
 
 
 # ---- commands --------------------------------------------------------------------------------

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
-from flask import current_app
+from flask import current_app, has_app_context
 from markupsafe import Markup
 
 from flask_pluginkit.barrier import OWNER, Resident, guard
 from flask_pluginkit.exceptions import NotCallableError, PluginError
 from flask_pluginkit.snapshot import Snapshot
+from flask_pluginkit.text import clean
+
+from .slots import fault_box
+
+_FAILED: Any = object()
 
 BEFORE = ("left", "before")
 AFTER = ("right", "after")
@@ -28,7 +33,7 @@ class _Connection:
         self.owner = owner
         self.call = as_text(callback)
         if owner is not None:
-            self.call = guard(self.call, owner, f"dcp {event}", "")
+            self.call = guard(self.call, owner, f"dcp {event}", _FAILED)
 
 
 class DcpManager:
@@ -122,8 +127,17 @@ class DcpManager:
                 plugin = active.get(owner.name)
                 if plugin is None or plugin.resident is not owner:
                     continue
-            results.append(connection.call(*args, **kwargs))
+            result = connection.call(*args, **kwargs)
+            results.append(_in_place_of_fault(owner, event) if result is _FAILED else result)
         return Markup("".join(results))  # noqa: S704 - dcps return HTML
+
+
+def _in_place_of_fault(owner: Resident | None, event: str) -> str:
+    """Return nothing, or in debug mode a box that tells of the fault."""
+    if owner is None or not (has_app_context() and current_app.debug):
+        return ""
+    error = (owner.last_fault.splitlines() or [""])[-1]
+    return fault_box(owner.name, f"dcp {event}", clean(error))
 
 
 def as_text(function: Callable[..., Any]) -> Callable[..., str]:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any
 
-from jinja2 import pass_context
+from jinja2 import BytecodeCache, Environment, pass_context
+from jinja2.bccache import Bucket
 from jinja2.runtime import Context
 
 from flask_pluginkit.barrier import Resident, guard
+from flask_pluginkit.snapshot import Snapshot
 
 _ARGUMENT_OF: dict[str, Callable[[Context], Any]] = {
     "context": lambda context: context,
@@ -42,3 +44,44 @@ def jinja_callable(
 
     update_wrapper(with_context, function, assigned=("__name__", "__qualname__", "__doc__"))
     return pass_context(with_context)
+
+
+class NamedCache(BytecodeCache):
+    """A bytecode cache whose entries count only while plugins offer the same filters and tests.
+
+    Jinja bakes into bytecode in which form a filter is called. Bytecode outlives the process,
+    and in the next one that filter can be the application's own.
+    """
+
+    def __init__(self, cache: BytecodeCache, pin: Callable[[], Snapshot]) -> None:
+        self.cache = cache
+        self.pin = pin
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.cache, name)
+
+    def get_bucket(
+        self, environment: Environment, name: str, filename: str | None, source: str
+    ) -> Bucket:
+        """Return the bucket of a template; its checksum is that of the source and the names."""
+        tables = self.pin().tables
+        names = " ".join(sorted((*tables["filter"], *tables["test"])))
+        return self.cache.get_bucket(
+            environment, name, filename, f"{source}\0{names}" if names else source
+        )
+
+    def set_bucket(self, bucket: Bucket) -> None:
+        """As for the cache behind it."""
+        self.cache.set_bucket(bucket)
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """As for the cache behind it."""
+        self.cache.load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """As for the cache behind it."""
+        self.cache.dump_bytecode(bucket)
+
+    def clear(self) -> None:
+        """As for the cache behind it."""
+        self.cache.clear()

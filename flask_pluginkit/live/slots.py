@@ -203,7 +203,12 @@ class _Rendering:
         on_fault(part.resident, part.meter, error, "")
         if not self.app.debug:
             return ""
-        return Markup(
-            '<div role="alert" style="border:2px solid #c00;padding:.5em;font:14px monospace">'
-            "plugin <b>{}</b>: {} failed: {}</div>"
-        ).format(part.owner, part.meter.point, f"{type(error).__name__}: {clean(error)}")
+        return fault_box(part.owner, part.meter.point, f"{type(error).__name__}: {clean(error)}")
+
+
+def fault_box(owner: str, point: str, error: str) -> Markup:
+    """Return what a page shows in debug mode in place of a part that failed."""
+    return Markup(
+        '<div role="alert" style="border:2px solid #c00;padding:.5em;font:14px monospace">'
+        "plugin <b>{}</b>: {} failed: {}</div>"
+    ).format(owner, point, error)

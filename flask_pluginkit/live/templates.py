@@ -14,13 +14,22 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from flask import Flask
-from jinja2 import BaseLoader, DictLoader, Environment, FileSystemLoader, Template, TemplateNotFound
+from jinja2 import (
+    BaseLoader,
+    BytecodeCache,
+    DictLoader,
+    Environment,
+    FileSystemLoader,
+    Template,
+    TemplateNotFound,
+)
 from jinja2.exceptions import TemplatesNotFound, UndefinedError
 from jinja2.runtime import Context, Macro, Undefined
 
 from flask_pluginkit.barrier import OWNER
 from flask_pluginkit.snapshot import Plugin, Snapshot
 
+from .filters import NamedCache
 from .tables import HOST_REGISTERS
 
 NAMES_LIMIT: Final = 10_000
@@ -235,6 +244,16 @@ class LiveEnvironment(Environment):
     """
 
     library: Library
+
+    @property
+    def bytecode_cache(self) -> BytecodeCache | None:  # type: ignore[override]
+        """The application's cache of bytecode, with regard to plugins' filters and tests."""
+        cache: BytecodeCache | None = vars(self).get("bytecode_cache")
+        return None if cache is None else NamedCache(cache, self.library.pin)
+
+    @bytecode_cache.setter
+    def bytecode_cache(self, cache: BytecodeCache | None) -> None:
+        vars(self)["bytecode_cache"] = cache
 
     def join_path(self, template: str, parent: str) -> str:
         """Return what the bare name `template` means inside the template `parent`."""
