@@ -10,6 +10,8 @@ from statistics import median
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+FEWEST = 6
+"""Samples without which no interval holds the median with that confidence: 1 - 2 / 2**6."""
 
 Samples = Sequence[Sequence[float]]
 """One list a round (a set of fresh processes), in it one figure a repetition."""
@@ -23,7 +25,7 @@ class Verdict(StrEnum):
     MISSED = "missed"
     """No part of the interval meets it."""
     OPEN = "open"
-    """The goal lies inside the interval: too noisy to tell."""
+    """The goal lies inside the interval, or the samples are too few for one."""
     INVALID = "INVALID"
     """One of the two gave another answer than plain Flask, so that its time means nothing."""
 
@@ -37,6 +39,7 @@ class Ratio:
     value: float
     low: float
     high: float
+    samples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class Goal:
             value <= self.limit if self.at_most else value >= self.limit
             for value in (ratio.low, ratio.high)
         ]
+        if ratio.samples < FEWEST:
+            return Verdict.OPEN
         if all(met):
             return Verdict.REACHED
         return Verdict.OPEN if any(met) else Verdict.MISSED
@@ -90,5 +95,10 @@ def ratio(top: str, bottom: str, samples: dict[str, Samples]) -> Ratio:
     )
     tail = int(RESAMPLES * (1 - CONFIDENCE) / 2)
     return Ratio(
-        top=top, bottom=bottom, value=middle(ratios), low=medians[tail], high=medians[-1 - tail]
+        top=top,
+        bottom=bottom,
+        value=middle(ratios),
+        low=medians[tail],
+        high=medians[-1 - tail],
+        samples=sum(map(len, ratios)),
     )

@@ -12,7 +12,7 @@ from processes import ContenderError, Setting, Worker, start_once
 from rows import Lane, Row, Start
 from work import HOOKS, Answer, Work
 
-LEAST = 5
+LEAST = 6
 """Repetitions that are made however long they take."""
 
 

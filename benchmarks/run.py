@@ -31,7 +31,7 @@ FULL: Final = Effort(
     rounds=4, repetitions=24, block_ns=5_000_000, round_ns=700_000_000, starts=5, starts_seconds=10
 )
 QUICK: Final = Effort(
-    rounds=1, repetitions=5, block_ns=2_000_000, round_ns=100_000_000, starts=1, starts_seconds=1
+    rounds=1, repetitions=6, block_ns=2_000_000, round_ns=100_000_000, starts=1, starts_seconds=1
 )
 QUICK_SIZES: Final = (1, 10)
 

@@ -262,6 +262,8 @@ class Site:
             for kind, table in dicts.items()
             if kind != "global"
             for name in table.own()
+            # the view of a plugin, with a login or the like around it, stays the plugin's
+            if kind != "endpoint" or name not in table.wrapped or self._has_own_rule(name)
         ]
         own_globals = self.app.jinja_env.globals
         names = dicts["global"].own() if own_globals is dicts["global"] else own_globals
@@ -278,6 +280,10 @@ class Site:
                 for key in claim_keys(rule)
             ]
         return dict.fromkeys(claims, APPLICATION)
+
+    def _has_own_rule(self, endpoint: str) -> bool:
+        rules = vars(self.app.url_map)["_rules_by_endpoint"].get(endpoint, ())
+        return any(not isinstance(rule, LiveRule) for rule in rules)
 
     def settle(self) -> None:
         """Decide who gets which name, now that the host has registered its own."""

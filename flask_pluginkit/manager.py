@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from os import PathLike
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -16,7 +15,7 @@ from .application import Site
 from .attribution import Attribution
 from .exceptions import PluginError
 from .live.dcp import DcpManager
-from .options import read_install_packages, read_options
+from .options import read_folder, read_install_packages, read_options
 from .points import Conflict
 from .snapshot import Plugin, Snapshot
 from .state.base import WantedState
@@ -96,7 +95,9 @@ class PluginManager:
         """
         if "pluginkit" in app.extensions:
             raise PluginError(f"{app!r} has a PluginManager already: init_app() is called once")
-        base = Path(plugins_base if plugins_base is not None else app.root_path)
+        base = read_folder("plugins_base", plugins_base or app.root_path)
+        if plugins_folder != "":  # as in 3.x that is the base itself
+            read_folder("plugins_folder", plugins_folder)
         self.plugins_folder = plugins_folder
         self.plugins_abspath = str(base / plugins_folder)
         self._install_packages(app)

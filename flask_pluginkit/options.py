@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def read_options(options: dict[str, Any]) -> Options:
         sorting = "desc"
     read.setdefault("logger", logging.getLogger("flask_pluginkit"))
     endpoint = read.get("static_endpoint", "assets")
-    read.setdefault("static_url_path", f"/{endpoint}")
+    read["static_url_path"] = read.get("static_url_path") or f"/{endpoint}"
     return Options(sorting=sorting, **read)
 
 
@@ -50,7 +51,7 @@ def _sorting(value: Any) -> str:
         return ""
     if value is True:
         return "asc"
-    if value in {"asc", "ASC", "desc", "DESC"}:
+    if value in ("asc", "ASC", "desc", "DESC"):
         return str(value).lower()
     raise PluginError(f"Invalid stpl: found {value!r}, expected True, False, 'asc' or 'desc'")
 
@@ -67,15 +68,23 @@ def _names(value: Any) -> tuple[str, ...]:
 def _paths(value: Any) -> tuple[Path, ...]:
     if not isinstance(value or (), list | tuple):
         raise PluginError(f"Invalid plugin_paths: found {value!r}, expected a list of folders")
-    return tuple(Path(path) for path in value or ())
+    return tuple(read_folder("plugin_paths", path) for path in value or ())
 
 
-def _url_path(value: Any) -> str:
-    if not isinstance(value, str) or not is_prefix(value):
+def read_folder(option: str, value: Any) -> Path:
+    """Check the path of a folder, which need not exist."""
+    path = fspath(value) if isinstance(value, str | PathLike) else None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise PluginError(f"Invalid {option}: found {value!r}, expected the path of a folder")
+    return Path(path)
+
+
+def _url_path(value: Any) -> str | None:
+    if value and not (isinstance(value, str) and is_prefix(value)):
         raise PluginError(
             f"Invalid static_url_path: found {value!r}, expected text such as '/assets'"
         )
-    return value
+    return value or None
 
 
 def _config(value: Any) -> dict[str, Any]:
@@ -105,7 +114,7 @@ _OPTIONS: Mapping[str, Any] = {
     "static_url_path": _url_path,
     "pluginkit_config": _config,
     "strict": _type_checked("strict", (bool, type(None)), "True, False or None"),
-    "state_dir": lambda value: None if value is None else Path(value),
+    "state_dir": lambda value: None if value is None else read_folder("state_dir", value),
     "host": _type_checked("host", (str, type(None)), "a host pattern as text"),
 }
 """The options and what checks each; a wrong value is a `PluginError`, as in 3.x."""

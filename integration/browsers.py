@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Request
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
@@ -31,10 +31,12 @@ class Watched:
             "console",
             lambda line: self.errors.append(line.text) if line.type == "error" else None,
         )
-        page.on(
-            "requestfailed",
-            lambda request: self.errors.append(f"{request.url}: {request.failure}"),
-        )
+        page.on("requestfailed", self._note_failure)
+
+    def _note_failure(self, request: Request) -> None:
+        # the browser gives up what a page still loads when one clicks to the next
+        if request.failure != "net::ERR_ABORTED":
+            self.errors.append(f"{request.url}: {request.failure}")
 
     def screenshot(self, name: str, *, whole: bool = True) -> None:
         """Keep how the page looks; `whole`: also what one would have to scroll to."""

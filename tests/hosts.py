@@ -14,7 +14,16 @@ from werkzeug.test import TestResponse
 from flask_pluginkit import PluginManager
 from flask_pluginkit.snapshot import Plugin
 
-__all__ = ["Host", "blueprint_plugin", "clean_imports", "host"]
+__all__ = [
+    "EXTENSION",
+    "VIEWS",
+    "Host",
+    "blueprint_plugin",
+    "clean_imports",
+    "host",
+    "ready",
+    "views",
+]
 
 
 class Host:
@@ -72,6 +81,81 @@ class Host:
     def twin(self, **options: Any) -> Host:
         """A second application with the same folder, and so with the same plugins."""
         return Host(self.folder, **options)
+
+
+VIEWS = """
+from flask import Blueprint, abort, jsonify, render_template, request, url_for
+
+def hello(**values):
+    return "hello " + str(sorted(values.items()))
+
+def where():
+    return f"{request.endpoint} {request.blueprint} {request.url_rule}"
+"""
+
+
+def views(value: str, **rest: str) -> str:
+    """A plugin with this vep, and other extension points."""
+    pairs = "".join(f", {key!r}: {text}" for key, text in rest.items())
+    return f"{VIEWS}\ndef register():\n    return {{'vep': {value}{pairs}}}\n"
+
+
+def ready(body: str, parameters: str = "app", register: str = "{}") -> str:
+    """A plugin with this on_app_ready()."""
+    lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
+    return f"""
+from flask import Blueprint, current_app, g, request
+
+seen = []
+
+def on_app_ready({parameters}):
+{lines}
+
+def register():
+    return {register}
+"""
+
+
+EXTENSION = """
+class Extension:
+    def init_app(self, app):
+        app.extensions["shop"] = self
+        app.config.setdefault("SHOP_NAME", "corner shop")
+        app.before_request(self.open)
+        app.after_request(self.close)
+        app.teardown_request(lambda error: seen.append("teardown"))
+        app.teardown_appcontext(lambda error: seen.append("appcontext"))
+        app.context_processor(lambda: {"shop_name": app.config["SHOP_NAME"]})
+        app.shell_context_processor(lambda: {"shop": self})
+        app.jinja_env.filters["price"] = lambda value: f"{value} EUR"
+        app.jinja_env.tests["cheap"] = lambda value: value < 10
+        app.jinja_env.globals["hours"] = lambda: "9-5"
+        app.template_filter("euro")(lambda value: f"EUR {value}")
+        app.cli.command("stock")(self.stock)
+        app.errorhandler(418)(lambda error: ("tea", 418))
+        app.url_defaults(lambda endpoint, values: values.setdefault("shop", 1))
+        app.url_value_preprocessor(lambda endpoint, values: seen.append(f"values {endpoint}"))
+        app.route("/shop")(self.index)
+        blueprint = Blueprint("cart", __name__)
+        blueprint.add_url_rule("/cart", "cart", lambda: "cart")
+        app.register_blueprint(blueprint)
+        app.url_build_error_handlers.append(lambda error, endpoint, values: f"/no/{endpoint}")
+
+    def open(self):
+        seen.append("before")
+
+    def close(self, response):
+        response.headers["X-Shop"] = "closed"
+        return response
+
+    def stock(self):
+        print("stock of", current_app.name)
+
+    def index(self):
+        return "shop"
+
+extension = Extension()
+"""
 
 
 def blueprint_plugin(name: str, bep: str = "", body: str = "", **rest: str) -> str:

@@ -7,79 +7,13 @@ import sys
 from typing import Any
 
 import pytest
-from flask import Flask, abort, render_template_string, url_for
-from hosts import Host, clean_imports, host
+from flask import Flask
+from hosts import EXTENSION, Host, clean_imports, host, ready
 
 from flask_pluginkit.exceptions import PEPError
 from flask_pluginkit.snapshot import Status
 
 __all__ = ["clean_imports", "host"]
-
-
-def ready(body: str, parameters: str = "app", register: str = "{}") -> str:
-    """A plugin with this on_app_ready()."""
-    lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
-    return f"""
-from flask import Blueprint, current_app, g, request
-
-seen = []
-
-def on_app_ready({parameters}):
-{lines}
-
-def register():
-    return {register}
-"""
-
-
-EXTENSION = """
-class Extension:
-    def init_app(self, app):
-        app.extensions["shop"] = self
-        app.config.setdefault("SHOP_NAME", "corner shop")
-        app.before_request(self.open)
-        app.after_request(self.close)
-        app.teardown_request(lambda error: seen.append("teardown"))
-        app.teardown_appcontext(lambda error: seen.append("appcontext"))
-        app.context_processor(lambda: {"shop_name": app.config["SHOP_NAME"]})
-        app.shell_context_processor(lambda: {"shop": self})
-        app.jinja_env.filters["price"] = lambda value: f"{value} EUR"
-        app.jinja_env.tests["cheap"] = lambda value: value < 10
-        app.jinja_env.globals["hours"] = lambda: "9-5"
-        app.template_filter("euro")(lambda value: f"EUR {value}")
-        app.cli.command("stock")(self.stock)
-        app.errorhandler(418)(lambda error: ("tea", 418))
-        app.url_defaults(lambda endpoint, values: values.setdefault("shop", 1))
-        app.url_value_preprocessor(lambda endpoint, values: seen.append(f"values {endpoint}"))
-        app.route("/shop")(self.index)
-        blueprint = Blueprint("cart", __name__)
-        blueprint.add_url_rule("/cart", "cart", lambda: "cart")
-        app.register_blueprint(blueprint)
-        app.url_build_error_handlers.append(lambda error, endpoint, values: f"/no/{endpoint}")
-
-    def open(self):
-        seen.append("before")
-
-    def close(self, response):
-        response.headers["X-Shop"] = "closed"
-        return response
-
-    def stock(self):
-        print("stock of", current_app.name)
-
-    def index(self):
-        return "shop"
-
-extension = Extension()
-"""
-
-
-@pytest.fixture
-def shop(host: Host) -> Host:
-    """A host whose plugin sets up an extension that uses everything that Flask offers."""
-    host.plugin("a", EXTENSION + ready("extension.init_app(app)"))
-    host.start()
-    return host
 
 
 # ---- how it is called ------------------------------------------------------------------------
@@ -180,76 +114,6 @@ def test_a_callable_without_a_readable_signature_gets_the_application(host: Host
     host.plugin("a", "seen = []\non_app_ready = seen.append\ndef register():\n    return {}\n")
     host.start()
     assert host.module("a").seen == [host.app]
-
-
-# ---- what it registers -----------------------------------------------------------------------
-
-
-def test_hooks_of_an_extension_run_for_every_request(shop: Host) -> None:
-    """They are contributions of the plugin."""
-    shop.app.add_url_rule("/", "home", lambda: "home")
-    response = shop.open("/")
-    assert (response.text, response.headers["X-Shop"]) == ("home", "closed")
-    assert shop.module("a").seen == ["values home", "before", "teardown", "appcontext"]
-
-
-def test_names_of_an_extension_are_there_in_every_template(shop: Host) -> None:
-    """Filters, tests, globals and variables."""
-    with shop.app.test_request_context():
-        source = "{{ 5|price }} {{ 5|euro }} {{ 5 is cheap }} {{ hours() }} {{ shop_name }}"
-        assert render_template_string(source) == "5 EUR EUR 5 True 9-5 corner shop"
-    for kind, name in {"filter": "price", "test": "cheap", "global": "hours"}.items():
-        assert shop.pm.owner_of(kind, name) == "a"
-
-
-def test_routes_and_blueprints_of_an_extension_are_served(shop: Host) -> None:
-    """As those that register() returns."""
-    assert (shop.get("/shop"), shop.get("/cart")) == ("shop", "cart")
-    assert shop.pm.owner_of("route", "/shop") == "a"
-    assert shop.pm.owner_of("blueprint", "cart") == "a"
-
-
-def test_everything_else_of_an_extension_works_too(shop: Host) -> None:
-    """Commands, error handlers, URL functions and the shell."""
-    assert shop.app.test_cli_runner().invoke(args=["stock"]).output == "stock of host\n"
-    shop.app.add_url_rule("/tea", "tea", lambda: abort(418))
-    assert shop.get("/tea") == "tea"
-    with shop.app.test_request_context():
-        assert url_for("index") == "/shop?shop=1"
-        assert url_for("nothing") == "/no/nothing"
-    context = shop.app.make_shell_context()
-    assert context["shop"] is shop.app.extensions["shop"]
-
-
-def test_the_extension_is_kept_on_the_application(shop: Host) -> None:
-    """Others look it up there."""
-    assert shop.app.extensions["shop"] is shop.module("a").extension
-    assert shop.app.config["SHOP_NAME"] == "corner shop"
-
-
-def test_a_second_application_gets_its_own(shop: Host) -> None:
-    """It is called once for each application."""
-    twin = shop.twin()
-    twin.app.config["SHOP_NAME"] = "second shop"
-    twin.start()
-    with twin.app.test_request_context():
-        assert render_template_string("{{ shop_name }}") == "second shop"
-    with shop.app.test_request_context():
-        assert render_template_string("{{ shop_name }}") == "corner shop"
-
-
-def test_it_may_register_what_another_plugin_has(host: Host) -> None:
-    """That is a conflict, and costs the second one only that name."""
-    body = "app.add_url_rule('/x', 'x', lambda: __plugin_name__)\napp.jinja_env.filters['f'] = str"
-    for name in "ab":
-        host.plugin(name, ready(body))
-    host.start(strict=False)
-    assert host.get("/x") == "a"
-    assert [(c.kind, c.loser) for c in host.pm.conflicts] == [
-        ("endpoint", "b"),
-        ("filter", "b"),
-        ("route", "b"),
-    ]
 
 
 # ---- when it fails ---------------------------------------------------------------------------
@@ -369,15 +233,6 @@ def test_a_changed_attribute_of_the_application_is_told(
         host.start()
     assert f"plugin 'a' changed the application itself ({attribute}" in caplog.text
     assert host.row("a").status is Status.ACTIVE
-
-
-def test_an_ordinary_extension_is_not_told_of(shop: Host, caplog: pytest.LogCaptureFixture) -> None:
-    """Everything that it registers was recorded."""
-    assert "changed the application" not in caplog.text
-    twin = shop.twin()
-    with caplog.at_level(logging.WARNING):
-        twin.start()
-    assert "changed the application" not in caplog.text
 
 
 def test_a_plugin_may_wrap_the_wsgi_application(host: Host) -> None:

@@ -13,9 +13,11 @@ from flask import render_template, render_template_string
 from hosts import Host, clean_imports, host
 from jinja2 import Template
 from trees import write
+from werkzeug.routing import Rule
 from werkzeug.test import EnvironBuilder
 
-from flask_pluginkit.exceptions import ParamError
+from flask_pluginkit import PluginManager
+from flask_pluginkit.exceptions import ParamError, PluginError
 from flask_pluginkit.snapshot import Status
 
 __all__ = ["clean_imports", "host"]
@@ -365,6 +367,28 @@ def test_a_task_started_while_loading_registers_nothing_later(host: Host) -> Non
         context.run(host.app.add_url_rule, "/late", "late", str)
 
 
+def test_a_host_may_wrap_the_view_of_a_plugin(host: Host) -> None:
+    """A usual way to ask for a login before the pages of an extension; the plugin has its rule."""
+    start_beside_good(host, "def register(): return {}")
+    views = host.app.view_functions
+    for endpoint, view in views.items():
+        if endpoint == "good":
+            views[endpoint] = lambda view=view: f"login, then {view()}"
+    assert host.get("/good") == "login, then good"
+    assert host.pm.owner_of("endpoint", "good") == "good"
+    assert host.pm.conflicts == ()
+
+
+def test_an_endpoint_that_the_host_uses_itself_stays_its_own(host: Host) -> None:
+    """Also where rule and view are registered one by one."""
+    start_beside_good(host, "def register(): return {}")
+    host.app.endpoint("good")(lambda: "host")
+    host.app.url_map.add(Rule("/mine", endpoint="good"))
+    assert host.get("/mine") == "host"
+    assert host.open("/good").status_code == 404
+    assert [(found.kind, found.name) for found in host.pm.conflicts] == [("endpoint", "good")]
+
+
 def test_a_table_updated_by_an_operator_is_recorded(host: Host) -> None:
     """``filters |= {...}`` registers as ``filters.update(...)`` does."""
     start_beside_good(
@@ -379,6 +403,45 @@ def test_a_table_updated_by_an_operator_is_recorded(host: Host) -> None:
     )
     assert host.render("{{ 1|odd }}") == "odd"
     assert host.pm.owner_of("filter", "odd") == "odd"
+
+
+# ---- options ---------------------------------------------------------------------------------
+
+ODD_OPTIONS: list[dict[str, Any]] = [
+    {"stpl": []},
+    {"stpl": {}},
+    {"plugin_paths": [1]},
+    {"plugin_paths": ["plugins", None]},
+    {"plugin_paths": ["\0"]},
+    {"state_dir": 3},
+    {"state_dir": ""},
+    {"state_dir": b"state"},
+    {"state_dir": "a\0b"},
+    {"plugins_base": 3},
+    {"plugins_base": "a\0b"},
+    {"plugins_folder": None},
+    {"plugins_folder": 3},
+    {"plugins_folder": "a\0b"},
+]
+
+
+@pytest.mark.parametrize("options", ODD_OPTIONS)
+def test_an_option_of_a_wrong_type_is_named(host: Host, options: dict[str, Any]) -> None:
+    """The error is the one of 3.x, says what it found, and leaves the application alone."""
+    (name,) = options
+    with pytest.raises(PluginError, match=f"Invalid {name}: found .+, expected "):
+        PluginManager(host.app, **options)
+    assert host.app.extensions == {}
+
+
+@pytest.mark.parametrize("options", [{"plugins_base": ""}, {"static_url_path": None}])
+def test_an_empty_option_is_the_default(host: Host, options: dict[str, Any]) -> None:
+    """As in 3.x, where hosts hand on what their configuration may not have."""
+    host.plugin("odd", GOOD, files={"static/a.css": "a{}"})
+    PluginManager(host.app, strict=True, **options)
+    assert host.get("/good") == "good"
+    with host.open("/assets/odd/a.css") as response:
+        assert response.status_code == 200
 
 
 # ---- requests and templates ------------------------------------------------------------------

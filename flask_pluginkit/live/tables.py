@@ -69,12 +69,14 @@ application's code for a plugin's sake: who gets the name is decided later.
 class LiveDict(dict[str, Any]):
     """A dict of the application with the plugins' entries behind its own ones."""
 
-    __slots__ = ("kind", "live")
+    __slots__ = ("kind", "live", "wrapped")
 
     def __init__(self, kind: str, own: Mapping[str, Any], live: Callable[[], Mapping[str, Any]]):
         super().__init__(own)
         self.kind = kind
         self.live = live
+        self.wrapped: set[str] = set()
+        """The plugins' entries that the application has put something of its own in place of."""
 
     def __missing__(self, key: str) -> Any:
         return self._behind()[key]
@@ -87,10 +89,12 @@ class LiveDict(dict[str, Any]):
         return pending if registers else {**self.live(), **pending}
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if (recording := RECORDING.get()) is None:
-            super().__setitem__(key, value)
-        else:
+        if (recording := RECORDING.get()) is not None:
             recording.named(self.kind, key, value)
+            return
+        if not dict.__contains__(self, key) and key in self._behind():
+            self.wrapped.add(key)
+        super().__setitem__(key, value)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """As for dict, entry by entry."""
@@ -157,6 +161,10 @@ class LiveDict(dict[str, Any]):
         return self._merged()
 
 
+# found once, as templates look their filters up at each rendering
+_getitem = dict.__getitem__
+
+
 class LiveFunctions(LiveDict):
     """Jinja's filters or tests: those of the application run as the application.
 
@@ -167,14 +175,15 @@ class LiveFunctions(LiveDict):
     __slots__ = ()
 
     def __getitem__(self, key: str) -> Any:
-        function = super().__getitem__(key)
-        if OWNER.get() is None or not dict.__contains__(self, key):
-            return function
-        return run_as_host(function)
+        if OWNER.get() is None:
+            return _getitem(self, key)
+        return self._as_owned(key, _getitem(self, key))
 
     def get(self, key: str, default: Any = None) -> Any:
         """As for dict."""
-        function = super().get(key, default)
+        return self._as_owned(key, super().get(key, default))
+
+    def _as_owned(self, key: str, function: Any) -> Any:
         if OWNER.get() is None or not dict.__contains__(self, key):
             return function
         return run_as_host(function)

@@ -23,6 +23,7 @@ from jinja2 import (
     Template,
     TemplateNotFound,
 )
+from jinja2.environment import TemplateModule
 from jinja2.exceptions import TemplatesNotFound, UndefinedError
 from jinja2.runtime import Context, Macro, Undefined
 
@@ -216,13 +217,29 @@ def _loads(loader: BaseLoader, environment: Environment, name: str) -> bool:
     return True
 
 
-class OwnedContext(Context):
-    """The context of all templates of the application.
+class LiveTemplate(Template):
+    """A template whose macros, once imported, run as whoever imports them.
 
-    A function of the host that a plugin's page calls, through the host's base page for
-    example, runs as the host: the names it renders are the host's. The host's own pages have
-    this context too, because Jinja keeps the macros of an imported template with the context
-    of whoever imported it first.
+    Jinja keeps the module of an imported template, and with it the context of whoever imported
+    it first: so pages of plugins share one module, and the host's pages another.
+    """
+
+    _module_for_plugins: TemplateModule | None = None
+
+    def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
+        has_own_globals = ctx is not None and ctx.globals_keys - self.globals.keys()
+        if OWNER.get() is None or has_own_globals:
+            return super()._get_default_module(ctx)
+        if self._module_for_plugins is None:
+            self._module_for_plugins = self.make_module()
+        return self._module_for_plugins
+
+
+class OwnedContext(Context):
+    """The context of templates that render as a plugin.
+
+    A function of the host that such a template calls, through the host's base page for
+    example, runs as the host: the names it renders are the host's.
     """
 
     def call(self, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -244,9 +261,21 @@ class LiveEnvironment(Environment):
     """
 
     library: Library
+    plain_context: type[Context]
+    owned_context: type[Context]
 
     @property
-    def bytecode_cache(self) -> BytecodeCache | None:  # type: ignore[override]
+    def context_class(self) -> type[Context]:
+        """The class of new contexts, by who renders: the host's pages have the plain one."""
+        return self.plain_context if OWNER.get() is None else self.owned_context
+
+    @context_class.setter
+    def context_class(self, kind: type[Context]) -> None:
+        self.plain_context = kind
+        self.owned_context = type(f"Owned{kind.__name__}", (OwnedContext, kind), {})
+
+    @property
+    def bytecode_cache(self) -> BytecodeCache | None:
         """The application's cache of bytecode, with regard to plugins' filters and tests."""
         cache: BytecodeCache | None = vars(self).get("bytecode_cache")
         return None if cache is None else NamedCache(cache, self.library.pin)
@@ -305,18 +334,21 @@ class LiveEnvironment(Environment):
 def attach(app: Flask, pin: Callable[[], Snapshot]) -> Callable[[], None]:
     """Give the application's environment plugins' templates; return what undoes it."""
     environment = app.jinja_env
-    kind, loader, context = type(environment), environment.loader, environment.context_class
+    kind, loader = type(environment), environment.loader
+    context, template = environment.context_class, environment.template_class
     # the environment exists already and others hold it: so it changes its class
     environment.__class__ = type(f"Live{kind.__name__}", (LiveEnvironment, kind), {})
     library = Library(app, loader or DictLoader({}), pin)
     cast("LiveEnvironment", environment).library = library
     environment.loader = library
-    environment.context_class = type(f"Owned{context.__name__}", (OwnedContext, context), {})
+    environment.context_class = context
+    environment.template_class = type(f"Live{template.__name__}", (LiveTemplate, template), {})
 
     def detach() -> None:
         environment.__class__ = kind
         environment.loader = loader
         environment.context_class = context
+        environment.template_class = template
         del environment.library  # type: ignore[attr-defined]
 
     return detach
