@@ -18,7 +18,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final, Protocol, Self
 
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException
 
 from .exceptions import RunError
 from .snapshot import PIN
@@ -243,7 +243,7 @@ def on_fault(
         # contained where it began, two calls that each make two more would go on for ever
         raise error
     if not final:
-        if isinstance(error, HTTPException) and not isinstance(error, InternalServerError):
+        if isinstance(error, HTTPException):
             raise error
         if home.claims_error(error, broad=False):
             raise error
