@@ -172,6 +172,16 @@ def test_a_failure_leaves_nothing(host: Host, error: str) -> None:
     assert host.module("a").seen == []
 
 
+def test_an_error_of_ours_is_told_as_it_is(host: Host) -> None:
+    """A plugin may raise one itself: it says what is wrong, without another one around it."""
+    body = "from flask_pluginkit.exceptions import PEPError\nraise PEPError('no shop here')"
+    host.plugin("a", ready(body))
+    with pytest.raises(PEPError) as caught:
+        host.start(strict=True)
+    assert str(caught.value) == "no shop here"
+    assert caught.value.__cause__ is None
+
+
 def test_a_failure_of_one_plugin_leaves_the_others(host: Host) -> None:
     """What they registered before and after it stays."""
     for name in "abc":
