@@ -401,3 +401,14 @@ def test_bytecode_is_used_in_the_next_process(host: Host) -> None:
         one.app.add_url_rule("/", "index", lambda: render_template("page.html", value=7))
         assert one.get("/") == "7 a"
     assert loaded == [False, True]
+
+
+def test_a_start_that_fails_leaves_the_jinja_environment_as_it_was(host: Host) -> None:
+    """One that exists already is held by others too."""
+    environment = host.app.jinja_env
+    before, kind = dict(vars(environment)), type(environment)
+    host.plugin("a", returning("{}", "def on_app_ready(app):\n    raise RuntimeError('no')\n"))
+    with pytest.raises(PluginError):
+        host.start(strict=True)
+    assert type(host.app.jinja_env) is kind
+    assert vars(environment) == before

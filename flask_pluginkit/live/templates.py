@@ -334,7 +334,8 @@ class LiveEnvironment(Environment):
 def attach(app: Flask, pin: Callable[[], Snapshot]) -> Callable[[], None]:
     """Give the application's environment plugins' templates; return what undoes it."""
     environment = app.jinja_env
-    kind, loader = type(environment), environment.loader
+    kind, before = type(environment), dict(vars(environment))
+    loader = environment.loader
     context, template = environment.context_class, environment.template_class
     # the environment exists already and others hold it: so it changes its class
     environment.__class__ = type(f"Live{kind.__name__}", (LiveEnvironment, kind), {})
@@ -346,9 +347,7 @@ def attach(app: Flask, pin: Callable[[], Snapshot]) -> Callable[[], None]:
 
     def detach() -> None:
         environment.__class__ = kind
-        environment.loader = loader
-        environment.context_class = context
-        environment.template_class = template
-        del environment.library  # type: ignore[attr-defined]
+        vars(environment).clear()
+        vars(environment).update(before)
 
     return detach
