@@ -111,9 +111,9 @@ def test_something_else_of_that_name_is_a_fault(host: Host, value: str) -> None:
 
 def test_a_callable_without_a_readable_signature_gets_the_application(host: Host) -> None:
     """Some builtins have none."""
-    host.plugin("a", "seen = []\non_app_ready = seen.append\ndef register():\n    return {}\n")
+    host.plugin("a", "on_app_ready = type\ndef register():\n    return {}\n")
     host.start()
-    assert host.module("a").seen == [host.app]
+    assert host.row("a").status is Status.ACTIVE
 
 
 # ---- when it fails ---------------------------------------------------------------------------
@@ -170,6 +170,16 @@ def test_a_failure_leaves_nothing(host: Host, error: str) -> None:
     response = host.open("/shop")
     assert (response.status_code, "X-Shop" in response.headers) == (404, False)
     assert host.module("a").seen == []
+
+
+def test_a_failure_takes_back_what_was_replaced(host: Host) -> None:
+    """A middleware of a plugin that isn't there would be a ghost."""
+    body = "app.wsgi_app = None\napp.teardown_appcontext_funcs = None\nraise RuntimeError('no')"
+    host.plugin("a", ready(body))
+    host.start(strict=False)
+    host.app.add_url_rule("/", "home", lambda: "home")
+    assert host.get("/") == "home"
+    assert host.app.teardown_appcontext_funcs == []
 
 
 def test_an_error_of_ours_is_told_as_it_is(host: Host) -> None:

@@ -199,6 +199,31 @@ def test_missing_prefixes_of_nested_blueprints_are_left_out(
     assert host.get(f"{path}i") == "outer.inner.index outer inner"
 
 
+def test_the_parents_own_prefix_counts_for_its_children(host: Host) -> None:
+    """Where the bep gives none."""
+    host.plugin("a", blueprint_plugin("cart", "'prefix': '/cart', 'parent': 'shop'"))
+    host.plugin("b", blueprint_plugin("shop", "'prefix': None", "blueprint.url_prefix = '/own'"))
+    host.start()
+    assert host.get("/own/cart/") == "shop.cart.index shop cart"
+
+
+def test_subdomains_of_nested_blueprints_add_up(host: Host) -> None:
+    """As when Flask nests blueprints itself; for views that others add to them, too."""
+    host = host.twin(subdomain_matching=True)
+    host.app.config["SERVER_NAME"] = "site.example"
+    nested = (
+        "inner = Blueprint('inner', __name__, subdomain='inner')\n"
+        "blueprint = Blueprint('shop', __name__, subdomain='shop')\n"
+        "blueprint.register_blueprint(inner)\n"
+    )
+    host.plugin("a", blueprint_plugin("shop", "'prefix': None", nested))
+    view = "{'rule': '/x', 'view_func': lambda: 'x', '_blueprint': 'shop.inner', 'endpoint': 'x'}"
+    host.plugin("b", f"def register():\n    return {{'vep': {view}}}\n")
+    host.start()
+    assert host.get("/x", base_url="http://inner.shop.site.example") == "x"
+    assert host.open("/x", base_url="http://shop.site.example").status_code == 404
+
+
 def test_a_parents_error_handlers_and_context_count_for_its_children(host: Host) -> None:
     """Flask asks the blueprints of a request from the inside out."""
     parent = """

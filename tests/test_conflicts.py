@@ -165,6 +165,8 @@ def test_the_loser_keeps_its_other_contributions(host: Host) -> None:
         ("'rule': '/x', 'methods': ['GET']", "'rule': '/x', 'methods': ['POST']", False),
         ("'rule': '/x', 'methods': ['GET']", "'rule': '/x', 'methods': ['GET', 'POST']", True),
         ("'rule': '/x', 'methods': ['PUT']", "'rule': '/x', 'methods': ['put']", True),
+        ("'rule': '/x', 'methods': ['OPTIONS']", "'rule': '/x', 'methods': ['OPTIONS']", True),
+        ("'rule': '/x', 'methods': ['OPTIONS']", "'rule': '/x', 'methods': ['GET']", False),
         ("'rule': '/x'", "'rule': '/x', 'build_only': True", False),
         ("'rule': '/x'", "'rule': '/x', 'subdomain': 'sub'", False),
     ],

@@ -193,6 +193,23 @@ def test_urls_are_those_of_ordinary_rules(
         assert site.adapter.build("e", given_values, append_unknown=append_unknown) == expected
 
 
+def test_a_builder_is_compiled_once_and_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builders are most of what a rule costs."""
+    compiled: list[Rule] = []
+    original = Rule._compile_builder
+
+    def count(rule: Rule, append_unknown: bool = True) -> Any:
+        compiled.append(rule)
+        return original(rule, append_unknown)
+
+    monkeypatch.setattr(Rule, "_compile_builder", count)
+    site = Site()
+    site.add(Rule("/x/<n>", endpoint="plugin"))
+    assert compiled == []
+    assert [site.adapter.build("plugin", {"n": n}) for n in range(3)] == ["/x/0", "/x/1", "/x/2"]
+    assert len(compiled) == 1
+
+
 def test_defaults_and_redirects_work_as_for_ordinary_rules() -> None:
     """Werkzeug builds URLs while it matches, too."""
     rules = [
@@ -240,9 +257,10 @@ def test_rules_of_equal_parts_are_the_same(one: str, two: str, same: bool) -> No
 
 
 def test_methods_subdomains_hosts_and_sockets_tell_rules_apart() -> None:
-    """HEAD comes with GET, and is nobody's claim."""
+    """The HEAD that comes with GET is nobody's claim, one of its own is."""
     assert not keys("/x", methods=["GET"]) & keys("/x", methods=["POST"])
     assert not keys("/x", methods=["GET"]) & keys("/x", methods=["HEAD"])
+    assert keys("/x", methods=["HEAD"]) & keys("/x", methods=["HEAD"])
     assert keys("/x", methods=["get", "PUT"]) & keys("/x", methods=["PUT"])
     assert not keys("/x", subdomain="a") & keys("/x", subdomain="b")
     assert not keys("/x", host="a") & keys("/x", host="b")
@@ -274,6 +292,35 @@ def test_the_map_settles_at_its_first_use_whatever_that_is(use: Any) -> None:
     site.map.add(Rule("/more", endpoint="more"))
     use(site.map)
     assert site.settled == 2
+
+
+def test_rules_are_in_werkzeugs_order_whenever_they_come() -> None:
+    """The more specific one first: at the first use, and for rules that come after it."""
+    site = Site(Rule("/<x>/<int:n>", endpoint="two"), Rule("/<x>/<n>", endpoint="three"))
+    assert matched(site, "/x/1") == "two"
+    site.add(Rule("/p/<path:rest>", endpoint="path"), Rule("/p/<int:n>", endpoint="number"))
+    site.add(Rule("/b/<n>", endpoint="text"), Rule("/b/<int:n>", endpoint="number"))
+    assert [matched(site, path) for path in ("/p/1", "/p/q", "/b/1", "/b/q")] == [
+        "number",
+        "path",
+        "number",
+        "text",
+    ]
+
+
+def test_settling_may_look_at_the_map_itself() -> None:
+    """It sees the rules of the application, and doesn't settle once more."""
+    site = Site(Rule("/", endpoint="home"))
+    seen = []
+
+    def settle() -> None:
+        site.settled += 1
+        seen.append(matched(site, "/"))
+
+    site.detach()
+    attach(site.map, site.recorded.append, settle)
+    assert matched(site, "/") == "home"
+    assert (seen, site.settled) == (["home"], 1)
 
 
 def test_a_settling_that_fails_is_tried_again() -> None:

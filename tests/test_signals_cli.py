@@ -228,6 +228,14 @@ def test_a_command_runs_as_its_plugin(host: Host) -> None:
     assert flask(host, "shop", "rendering").output == "plugin's mail\n"
 
 
+def test_a_plugin_without_commands_is_no_command(host: Host) -> None:
+    """Help would list empty groups."""
+    host.plugin("shop", "def register():\n    return {}\n")
+    host.start()
+    assert "shop" not in host.app.cli.commands
+    assert "shop" not in flask(host, "--help").output
+
+
 def test_a_disabled_plugin_has_no_commands(host: Host) -> None:
     """As if they had never been."""
     host.plugin("shop", commands("count"), state="disabled")

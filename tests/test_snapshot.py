@@ -174,6 +174,21 @@ def test_a_refused_blueprint_takes_along_everything_that_came_with_it() -> None:
     assert [conflict.kind for conflict in snapshot.conflicts] == ["blueprint"]
 
 
+def test_only_a_refused_blueprint_takes_others_along() -> None:
+    """A filter may be called like a blueprint, and lose its name alone."""
+    snapshot = built(
+        plugin("a", named("a", "filter", "shop")),
+        plugin(
+            "b",
+            named("b", "filter", "shop"),
+            named("b", "blueprint", "shop"),
+            named("b", "endpoint", "shop.index", blueprint="shop"),
+        ),
+    )
+    assert snapshot.tables["endpoint"] == {"shop.index": "b's"}
+    assert [conflict.kind for conflict in snapshot.conflicts] == ["filter"]
+
+
 def test_a_nested_blueprint_needs_its_parent_to_be_live() -> None:
     """The parent may belong to another plugin, which may not be active."""
     child = plugin("b", named("b", "blueprint", "shop.cart", parent="shop"))
@@ -257,6 +272,7 @@ def test_with_sorting_files_and_code_are_sorted_together(sorting: str, expected:
     )
     assert texts(snapshot) == expected
     assert texts(snapshot, "files") == [text for text in expected if text in {"ten", "word"}]
+    assert texts(snapshot, "codes") == [text for text in expected if text in {"two", "none"}]
 
 
 # ---- the pin ---------------------------------------------------------------------------------
