@@ -32,14 +32,18 @@ if TYPE_CHECKING:
         RegistrationError,
         RequirementError,
         RunError,
+        StateConflictError,
         StateError,
+        SwitchError,
         TarError,
         TemplateNotFound,
         VersionError,
         ZipError,
     )
     from .live.dcp import push_dcp
+    from .live.gate import always_open
     from .manager import PluginManager
+    from .metrics import metrics_view
     from .storage import BaseStorage, ExpiredLocalStorage, LocalStorage, RedisStorage
     from .utils import JsonResponse
 
@@ -68,13 +72,17 @@ __all__ = [
     "RegistrationError",
     "RequirementError",
     "RunError",
+    "StateConflictError",
     "StateError",
+    "SwitchError",
     "TarError",
     "TemplateNotFound",
     "VersionError",
     "ZipError",
     "__author__",
     "__version__",
+    "always_open",
+    "metrics_view",
     "push_dcp",
     "string_types",
 ]
@@ -87,6 +95,8 @@ _HOMES: Final[dict[str, str]] = {
     "LocalStorage": ".storage",
     "PluginManager": ".manager",
     "RedisStorage": ".storage",
+    "always_open": ".live.gate",
+    "metrics_view": ".metrics",
     "push_dcp": ".live.dcp",
     "string_types": "._compat",
 }

@@ -1,42 +1,45 @@
 """The plugins of one application: loaded, recorded, published, settled.
 
-`Site` is what `PluginManager` keeps for each application. Publishing is one assignment of a
-new snapshot. Routes and names are settled when the application is first used: hosts define
-theirs after ``PluginManager(app)``, and theirs come first.
+`Site` is what `PluginManager` keeps for each application. `prepare` decides what is to be live
+under a wanted state, loading what that needs; `draft` makes a snapshot of it; `publish` makes
+that the current one, by one assignment. Routes and names are settled when the application is
+first used: hosts define theirs after ``PluginManager(app)``, and theirs come first.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from flask import Flask
-from werkzeug.routing import Rule
 
-from .discovery import discover
+from .barrier import Resident
+from .breaker import Breaker, Limits
+from .discovery import Candidate, discover
 from .enlistment import Enlistment
-from .exceptions import ConflictError, PluginError, Problem
-from .live import templates
+from .exceptions import ConflictError, Problem
+from .inventory import read_inventory
 from .live.assets import Assets
-from .live.commands import reserved_names
+from .live.claims import Reserved
 from .live.dcp import DcpManager
 from .live.errors import claims_error
-from .live.hooks import CONTEXT_PROCESSORS, Dispatchers, PinLayer
-from .live.recorder import Tables
-from .live.routes import LiveRule, claim_keys
-from .live.slots import Slots
+from .live.slots import Slots, no_name
+from .live.stage import Stage
+from .loadings import Loading
 from .options import Options
-from .points import Claim, Conflict, SignalReceiver
-from .snapshot import APPLICATION, Plugin, Snapshot, Status, build, pinned
-from .startup import Loading, Startup
-from .state.files import MarkerStore
-
-FLASK_CONTEXT = ("g", "request", "session", "config", "get_flashed_messages", "url_for")
-EMITTERS = ("emit_tep", "emit_assets", "emit_config", "emit_dcp")
+from .points import Conflict
+from .snapshot import PIN, Plugin, Snapshot, Status, build, pinned
+from .startup import Startup
+from .state.base import State, WantedState
+from .state.files import FileStateStore
 
 
 @contextmanager
@@ -64,6 +67,19 @@ def _setup_goes_on(app: Flask) -> Iterator[None]:
         app._got_first_request = before  # noqa: SLF001
 
 
+def _safe_mode(app: Flask) -> bool:
+    """Tell whether the operator wants the application without its plugins."""
+    value = app.config.get("PLUGINKIT_SAFE_MODE", os.environ.get("PLUGINKIT_SAFE_MODE", ""))
+    return str(value).strip().lower() not in {"", "0", "false", "no", "off", "none"}
+
+
+def _own_folder(app: Flask, plugins: Path) -> Path:
+    """Return what stands in for `state_dir`: applications may share an instance folder."""
+    digest = sha256(os.fsencode(plugins.absolute())).hexdigest()[:8]
+    name = re.sub(r"\W", "_", app.name)[:40]
+    return Path(app.instance_path) / "pluginkit" / f"{name}-{digest}"
+
+
 class Site:
     """One application and its plugins, in this process."""
 
@@ -73,17 +89,32 @@ class Site:
         self.base = base
         self.folder = folder
         self.logger = options.logger
-        self.store = MarkerStore(
-            state_dir=options.state_dir, lock_dir=Path(app.instance_path) / "pluginkit"
-        )
+        self.control = options.state_dir or _own_folder(app, base / folder)
+        """Where the state, the audit and the workers' reports are."""
+        self.store = FileStateStore(options.state_dir, self.control)
+        self.state = State()
+        """The wanted state that `current` follows."""
         self.current = build(self, 0, (), {}, "")
+        self.seen = 0
+        """The store's hint that `current` follows."""
+        self.on_hint: Callable[[], None] = lambda: None
+        """What brings `current` up to the hint; `following.Follower` sets it."""
+        self.on_trip: Callable[[Resident, str], None] = lambda _resident, _point: None
+        """What takes out a plugin that fails too often; likewise."""
+        self.limits = Limits.read(app.config.get("PLUGINKIT_BREAKER"))
+        self.board: Any = None
+        """What switches plugins (`switching.Switchboard`), held here as it lives as long."""
+        self.lock = RLock()
+        """Held while this process decides on plugins or publishes: one at a time."""
         self.dcp = DcpManager(self.pin)
         self.slots = Slots(app, self.pin, self.is_strict)
         self.assets = Assets(app, self.pin, self.is_strict, options.static_endpoint)
-        self.dispatchers = Dispatchers(app, self)
+        self.stage = Stage(self, self.pin, options)
         self.settled = False
-        self._connected: dict[SignalReceiver, Any] = {}
-        self._adopted: set[int] = set()
+        self._prepared: list[Loading] = []
+        self._prepared_for: State | None = None
+        """The state that the loadings' verdicts are of."""
+        self._reports: Callable[[Loading], None] = self.raise_or_log
 
     def pin(self) -> Snapshot:
         """Return the snapshot that the running request uses."""
@@ -98,6 +129,18 @@ class Site:
         """Tell whether an error handler is registered for this error."""
         return claims_error(self.app, error, broad)
 
+    def new_breaker(self) -> Breaker:
+        """Return what decides when the faults of one plugin are too many."""
+        return Breaker(self.limits)
+
+    def trip(self, resident: Resident, point: str) -> None:
+        """Take out a plugin that fails too often."""
+        self.on_trip(resident, point)
+
+    def follow(self) -> None:
+        """Bring the snapshot up to the store's hint; raises nothing."""
+        self.on_hint()
+
     # --- start -----------------------------------------------------------------------
 
     def start(self) -> None:
@@ -105,101 +148,141 @@ class Site:
 
         Either this completes, or it raises and the application is as it was before.
         """
-        self._check_static_endpoint()
+        self.stage.check_static_endpoint()
         with _collector_paused():
             self._start()
 
     def _start(self) -> None:
-        startup = Startup(self, self.store, self._report)
-        candidates = discover(
+        self.startup = Startup(
+            self,
+            report=self._report,
+            unreadable=lambda: self.store.unreadable,
+            safe_mode=_safe_mode(self.app),
+        )
+        self.startup.find(self.find())
+        self.store.know(self.startup.folders)
+        self.state = self.store.load()
+        with _setup_goes_on(self.app):
+            loadings = self.startup.run(self.state, self._state_again)
+        with ExitStack() as undo:
+            functions = {
+                "emit_tep": self.slots.emit,
+                "emit_assets": self.assets.emit,
+                "emit_config": self.emit_config,
+                "emit_dcp": self.dcp.emit,
+            }
+            self.stage.attach(undo, self.settle, functions)
+            self.reserved = Reserved(self.app, self.stage.tables)
+            self.enlistment = Enlistment(self.app, self.stage.tables, self.dcp, self.startup)
+            with _setup_goes_on(self.app):
+                loadings = self._enlist(loadings, self.state, self._show_at_start)
+            self.publish(self.draft(loadings, self.state), self.state)
+            if not self.current.tables["global"]:
+                self.stage.tables.plain_globals()
+            self.stage.add_static_rule(self.assets.send)
+            undo.pop_all()
+
+    def find(self) -> tuple[Candidate, ...]:
+        """Look for plugins, wherever the options say."""
+        return discover(
             base=self.base,
             folder=self.folder,
             packages=self.options.plugin_packages,
             paths=self.options.plugin_paths,
         )
-        with _setup_goes_on(self.app):
-            loadings = startup.run(candidates)
-        with ExitStack() as undo:
-            if "jinja_env" not in vars(self.app):
-                # Flask makes it at its first use, out of settings that may be still to come
-                undo.callback(vars(self.app).pop, "jinja_env", None)
-            self.tables = Tables(self.app, self.pin, self.settle, self.options.host)
-            undo.callback(self.tables.detach)
-            undo.callback(self._connected.clear)
-            self._attach(undo)
-            self.enlistment = Enlistment(self.app, self.tables, self.dcp, startup)
-            with _setup_goes_on(self.app):
-                self.enlistment.run(loadings, self._publish)
-            if not self.enlistment.brings_globals:
-                self.tables.plain_globals()
-            self._publish([loading.finish() for loading in loadings])
-            self._add_static_rule()
-            undo.pop_all()
+
+    def _show_at_start(self, loadings: Iterable[Loading]) -> None:
+        """Let ``on_app_ready`` functions see, and try out, what was recorded before them."""
+        self.publish(self.draft(loadings, self.state), self.state)
 
     def _report(self, loading: Loading) -> None:
+        """Tell about a plugin that can't be active, in the way of what is going on now."""
+        self._reports(loading)
+
+    def raise_or_log(self, loading: Loading) -> None:
         """Tell about a plugin that can't be active; in strict mode this ends the start."""
         problem = loading.candidate.problem
         # 3.x passed over a folder without __init__.py: it is listed, but ends nothing
         is_passed_over = problem is not None and problem.what == "__init__.py"
         if self.is_strict() and loading.error is not None and not is_passed_over:
             raise loading.error
+        self.log(loading)
+
+    def log(self, loading: Loading) -> None:
+        """Tell about a plugin that can't be active."""
         self.logger.warning(
-            "plugin %r is %s: %s", loading.name, loading.status.value, loading.reason
+            "plugin %r is %s: %s",
+            loading.name,
+            loading.status.value,
+            loading.reason,
+            extra={"plugin": loading.name},
         )
 
-    def _attach(self, undo: ExitStack) -> None:
-        """Put everything in its place that stands in the application for all plugins."""
-        app = self.app
-        undo.callback(templates.attach(app, self.pin))
-        self.tables.replace(app, "wsgi_app", PinLayer(app.wsgi_app, self))
-        app.jinja_env.globals.update(
-            emit_tep=self.slots.emit,
-            emit_assets=self.assets.emit,
-            emit_config=self.emit_config,
-            emit_dcp=self.dcp.emit,
-        )
-        had = dict(app.extensions)
+    # --- changing --------------------------------------------------------------------
 
-        def restore_extensions() -> None:
-            app.extensions.clear()
-            app.extensions.update(had)
+    def prepare(self, state: State, report: Callable[[Loading], None]) -> list[Loading]:
+        """Decide what is to be live under `state`, loading what isn't loaded yet.
 
-        undo.callback(restore_extensions)
+        Nothing that requests see changes. The caller holds `lock`. `report` is called for each
+        plugin that has become unable to be active, and may raise to stop this.
+        """
+        if state is self._prepared_for:
+            return self._prepared
+        self._prepared_for = None
+        before, self._reports = self._reports, report
+        try:
+            with _setup_goes_on(self.app), ExitStack() as stack:
 
-    def _check_static_endpoint(self) -> None:
-        """Refuse an endpoint that the application has: Flask would, but after adding the rule."""
-        endpoint = self.options.static_endpoint
-        if endpoint in self.app.view_functions:
-            raise PluginError(
-                f"Invalid static_endpoint: the application has an endpoint {endpoint!r} already; "
-                "name another one, such as 'plugin_assets'"
-            )
+                def show(loadings: Iterable[Loading]) -> None:
+                    snapshot = self.draft(loadings, state, tolerant=True)
+                    self._install(snapshot)
+                    stack.callback(PIN.reset, PIN.set(snapshot))
 
-    def _add_static_rule(self) -> None:
-        """Add the rule of all plugins' static files; last of all, as it can't be taken back."""
-        options = self.options
-        matches_hosts = self.app.url_map.host_matching
-        if matches_hosts and options.host is None:
-            self.logger.warning(
-                "the application matches hosts: plugins' routes and files are at none without "
-                "PluginManager(app, host=...)"
-            )
-        host: dict[str, Any] = {"host": options.host} if matches_hosts else {}
-        self.app.add_url_rule(
-            f"{options.static_url_path}/<string:plugin_name>/<path:filename>",
-            endpoint=options.static_endpoint,
-            view_func=self.assets.send,
-            **host,
-        )
+                loadings = self.startup.run(state, self._state_again)
+                self._prepared = self._enlist(loadings, state, show)
+                self._prepared_for = state
+                return self._prepared
+        finally:
+            self._reports = before
 
-    # --- publishing ------------------------------------------------------------------
+    def _enlist(
+        self,
+        loadings: list[Loading],
+        state: State,
+        show: Callable[[Iterable[Loading]], None],
+    ) -> list[Loading]:
+        """Record what is to be live; a plugin that fails at it may change the rest."""
+        while not self.enlistment.run(loadings, show):
+            loadings = self.startup.run(state, self._state_again)
+        return loadings
 
-    def _publish(self, plugins: Iterable[Plugin]) -> None:
-        """Build the snapshot of `plugins` and make it the current one."""
+    def _state_again(self) -> State:
+        """Return the state, now that the name of one more plugin is known."""
+        self.store.know(self.startup.folders)
+        return self.store.load()
+
+    def draft(
+        self, loadings: Iterable[Loading], state: State, *, tolerant: bool = False
+    ) -> Snapshot:
+        """Build the snapshot of what was prepared. Nothing is raised if it's to be `tolerant`.
+
+        Raises:
+            ConflictError: in strict mode, for an endpoint or blueprint that two plugins want.
+
+        """
+        rows = [loading.finish() for loading in loadings]
+        return self._snapshot(rows, state.generation, tolerant)
+
+    def rescan(self) -> None:
+        """Look for plugins anew. The caller holds `lock`, and prepares and publishes next."""
+        self.startup.find(self.find())
+        self.store.know(self.startup.folders)
+        self._prepared_for = None
+
+    def _snapshot(self, plugins: Iterable[Plugin], generation: int, tolerant: bool) -> Snapshot:
         rows = tuple(plugins)
-        snapshot = build(
-            self, self.current.generation + 1, rows, self._reserved(rows), self.options.sorting
-        )
+        reserved = self.reserved.claims(rows)
+        snapshot = build(self, generation, rows, reserved, self.options.sorting)
         by_loser: dict[str, list[Conflict]] = {}
         for conflict in snapshot.conflicts:
             by_loser.setdefault(conflict.loser, []).append(conflict)
@@ -210,22 +293,49 @@ class Site:
                 plugins=rows,
                 active={row.name: row for row in rows if row.status is Status.ACTIVE},
             )
-        self._report_conflicts(snapshot)
-        self.dispatchers.install(snapshot.hooks)
-        if snapshot.tables["context"]:
-            self.dispatchers.install([CONTEXT_PROCESSORS])
-        for receiver in snapshot.receivers:
-            self._connect(receiver)
-        if self.settled:
-            self._adopt(snapshot)
-        self.current = snapshot
+        self._report_conflicts(snapshot, tolerant)
+        closed = self._why_closed(rows)
+        return replace(snapshot, closed=closed) if closed else snapshot
 
-    def _report_conflicts(self, snapshot: Snapshot) -> None:
+    def _why_closed(self, rows: Iterable[Plugin]) -> str:
+        """Tell why the application's own pages are shut, if a plugin that guards them is out."""
+        if self.startup.safe_mode:
+            known = read_inventory(self.control)
+            out = [
+                row.name
+                for row in rows
+                if row.wanted is WantedState.ENABLED
+                and row.status is not Status.MISSING
+                # one that nobody knows may be a guard
+                and known.get(row.name, {}).get("guards", True)
+            ]
+            why = "safe mode is on"
+        else:
+            out = [row.name for row in rows if row.status is Status.QUARANTINED and row.guards]
+            why = "it failed too often and is quarantined"
+        if not out:
+            return ""
+        return f"This page is protected by {', '.join(out)}, which can't run now: {why}."
+
+    def publish(self, snapshot: Snapshot, state: State) -> None:
+        """Make `snapshot` the one that requests see from now on."""
+        self._install(snapshot)
+        self.current = snapshot
+        self.state = state
+        prepared = self._prepared_for
+        if prepared is not None and replace(prepared, generation=state.generation) == state:
+            self._prepared_for = state
+
+    def _install(self, snapshot: Snapshot) -> None:
+        if self.stage.install(snapshot, settled=self.settled):
+            self.slots.forget()
+
+    def _report_conflicts(self, snapshot: Snapshot, tolerant: bool) -> None:
         known = set(self.current.conflicts)
         for conflict in snapshot.conflicts:
             if conflict in known:
                 continue
-            if self.is_strict() and conflict.kind in {"endpoint", "blueprint"}:
+            if not tolerant and self.is_strict() and conflict.kind in {"endpoint", "blueprint"}:
                 raise ConflictError(
                     Problem(
                         where=f"plugin {conflict.loser}",
@@ -234,76 +344,22 @@ class Site:
                         expected="a name of its own",
                     )
                 )
-            self.logger.warning("%s", conflict)
-
-    def _connect(self, receiver: SignalReceiver) -> None:
-        """Connect one receiver that asks the pin, for as long as this site exists."""
-        if receiver in self._connected:
-            return
-
-        def receive(sender: Any, **values: Any) -> Any:
-            if receiver in self.pin().receivers and self._concerns(sender):
-                return receiver.function(sender, **values)
-            return None
-
-        # held here and not by the signal, which would keep the application for ever
-        self._connected[receiver] = receive
-        receiver.signal.connect(receive)
-
-    def _concerns(self, sender: Any) -> bool:
-        """Signals of another application aren't this one's plugins' business."""
-        return not isinstance(sender, Flask) or sender is self.app
-
-    def _reserved(self, plugins: Iterable[Plugin]) -> dict[Claim, str]:
-        """Return the names that the application itself has."""
-        dicts = self.tables.dicts
-        claims: list[Claim] = [
-            (kind, name)
-            for kind, table in dicts.items()
-            if kind != "global"
-            for name in table.own()
-            # the view of a plugin, with a login or the like around it, stays the plugin's
-            if kind != "endpoint" or name not in table.wrapped or self._has_own_rule(name)
-        ]
-        own_globals = self.app.jinja_env.globals
-        names = dicts["global"].own() if own_globals is dicts["global"] else own_globals
-        claims += [("global", name) for name in (*names, *FLASK_CONTEXT)]
-        claims += [("context", name) for name in (*names, *FLASK_CONTEXT)]
-        if any(getattr(i, "kind", "") == "command" for p in plugins for i in p.contributions):
-            claims += [("command", name) for name in reserved_names()]
-        if self.settled:
-            claims += [
-                ("route", key)
-                for rules in vars(self.app.url_map)["_rules_by_endpoint"].values()
-                for rule in rules
-                if not isinstance(rule, LiveRule) and not rule.build_only
-                for key in claim_keys(rule)
-            ]
-        return dict.fromkeys(claims, APPLICATION)
-
-    def _has_own_rule(self, endpoint: str) -> bool:
-        rules = vars(self.app.url_map)["_rules_by_endpoint"].get(endpoint, ())
-        return any(not isinstance(rule, LiveRule) for rule in rules)
+            self.logger.warning("%s", conflict, extra={"plugin": conflict.loser})
 
     def settle(self) -> None:
         """Decide who gets which name, now that the host has registered its own."""
-        self.settled = True
-        try:
-            self._publish(self.enlistment.late(self.current.plugins))
-            self.tables.forget_templates()
-        except BaseException:
-            self.settled = False
-            raise
-
-    def _adopt(self, snapshot: Snapshot) -> None:
-        """Put the rules of plugins that aren't in the map yet behind all others."""
-        fresh: list[Rule] = []
-        for route in snapshot.routes:
-            if route.rule.serial not in self._adopted:
-                self._adopted.add(route.rule.serial)
-                fresh.append(route.rule)
-        if fresh:
-            self.app.url_map.adopt(fresh)  # type: ignore[attr-defined]
+        with self.lock:
+            self.settled = True
+            try:
+                self.reserved.settle()
+                self._prepared_for = None
+                self.enlistment.settle()
+                loadings = [*self.startup.loadings, *self.startup.missing(self.state)]
+                self.publish(self.draft(loadings, self.state), self.state)
+                self.stage.tables.forget_templates()
+            except BaseException:
+                self.settled = False
+                raise
 
     # --- what templates and operators ask ---------------------------------------------
 
@@ -314,6 +370,11 @@ class Site:
         configuration ``PLUGINKIT_SECRET_KEYS`` (a list of names, or a text of them) adds.
         They are None.
         """
+        try:
+            hash(conf_name)
+        except TypeError:  # a list, for example
+            no_name("emit_config", "the name of a configuration value", conf_name, self)
+            return None
         secret = {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}
         added = self.app.config.get("PLUGINKIT_SECRET_KEYS") or ()
         # an environment variable gives text

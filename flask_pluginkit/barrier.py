@@ -16,10 +16,11 @@ from functools import update_wrapper
 from inspect import currentframe, iscoroutinefunction
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, final
 
 from werkzeug.exceptions import HTTPException
 
+from .breaker import Breaker
 from .exceptions import RunError
 from .snapshot import PIN
 from .text import describe
@@ -28,10 +29,11 @@ from .text import describe
 class Meter:
     """Calls, faults and times (seconds) of one plugin at one point."""
 
-    __slots__ = ("calls", "errors", "point", "slowest", "total")
+    __slots__ = ("calls", "errors", "point", "resident", "slowest", "total")
 
-    def __init__(self, point: str) -> None:
+    def __init__(self, point: str, resident: Resident | None = None) -> None:
         self.point = point
+        self.resident = resident
         self.calls = 0
         self.errors = 0
         self.total = 0.0
@@ -59,14 +61,23 @@ class Home(Protocol):
         Handlers for every exception (`Exception`, 500) count only if `broad`.
         """
 
+    def new_breaker(self) -> Breaker:
+        """Return what decides when the faults of one plugin are too many."""
+
+    def trip(self, resident: Resident, point: str) -> None:
+        """Take out a plugin whose faults are too many, the last one at `point`."""
+
 
 class Resident:
     """One plugin in one application of this process, as the owner of running code."""
 
-    __slots__ = ("folder", "home", "last_fault", "meters", "module", "name", "optional")
+    __slots__ = (
+        "breaker", "folder", "home", "last_fault", "meters", "module", "name", "optional",
+    )  # fmt: skip
 
     def __init__(self, home: Home, name: str, folder: Path, optional: bool = False) -> None:
         self.home = home
+        self.breaker = home.new_breaker()
         self.name = name
         self.folder = folder
         self.optional = optional
@@ -76,7 +87,14 @@ class Resident:
 
     def meter(self, point: str) -> Meter:
         """Return the meter of `point`, always the same one."""
-        return self.meters.setdefault(point, Meter(point))
+        if (meter := self.meters.get(point)) is None:
+            meter = self.meters.setdefault(point, Meter(point, self))
+        return meter
+
+    @property
+    def calls(self) -> int:
+        """How many calls into the plugin there were."""
+        return sum(meter.calls for meter in list(self.meters.values()))
 
     def owns(self, function: object) -> bool:
         """Tell whether a function or object comes from the plugin's own modules."""
@@ -93,7 +111,38 @@ class Resident:
             OWNER.reset(token)
 
 
-OWNER: ContextVar[Resident | None] = ContextVar("flask_pluginkit.owner", default=None)
+@final
+class Running:
+    """Stands in `OWNER` for the plugins of a loop: the meter of the hook that runs tells whose.
+
+    A context variable takes longer to set than most hooks take. The price: what a hook starts
+    in a copy of its context, and leaves running, has no owner once the loop is over.
+    """
+
+    __slots__ = ("meter",)
+
+    def __init__(self) -> None:
+        self.meter: Meter | None = None
+
+
+class _Owner:
+    """A context variable for a `Resident`, which loops set once for many of them."""
+
+    def __init__(self) -> None:
+        self._var: ContextVar[Resident | Running | None]
+        self._var = ContextVar("flask_pluginkit.owner", default=None)
+        self.set = self._var.set
+        self.reset = self._var.reset
+
+    def get(self) -> Resident | None:
+        """Return the plugin whose code is running."""
+        found = self._var.get()
+        if type(found) is Running:
+            return None if found.meter is None else found.meter.resident
+        return found
+
+
+OWNER: Final = _Owner()
 """The plugin whose code is running, None while the application's own code runs."""
 
 RAISE: Final = object()
@@ -170,15 +219,20 @@ def run_as_host(function: Callable[..., Any]) -> Callable[..., Any]:
     module = getattr(function, "__module__", None) or ""
     if module.partition(".")[0] in _NEUTRAL or iscoroutinefunction(function):
         return function
+    return run_as(None, function)
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        token = OWNER.set(None)
+
+def run_as(owner: Resident | None, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function so that it runs as `owner` wherever it is called."""
+
+    def as_owner(*args: Any, **kwargs: Any) -> Any:
+        token = OWNER.set(owner)
         try:
             return function(*args, **kwargs)
         finally:
             OWNER.reset(token)
 
-    return update_wrapper(call, function)
+    return update_wrapper(as_owner, function)
 
 
 _NEUTRAL: Final = frozenset({"jinja2", "flask", "markupsafe", "builtins"})
@@ -251,10 +305,16 @@ def on_fault(
     # a fault that passes two barriers of one plugin (a tep in its own page) is told once
     if _mark(error, resident.name):
         resident.last_fault = _formatted(error)
+        if resident.breaker.fault(resident.calls):
+            home.trip(resident, meter.point)
     if fallback is RAISE or home.is_strict():
         raise error
     home.logger.error(
-        "plugin %r: %s failed and was left out", resident.name, meter.point, exc_info=error
+        "plugin %r: %s failed and was left out",
+        resident.name,
+        meter.point,
+        exc_info=error,
+        extra={"plugin": resident.name},
     )
     return fallback
 
@@ -279,12 +339,23 @@ def on_exit(resident: Resident, meter: Meter, error: BaseException, fallback: An
 def _is_own_end(resident: Resident, error: BaseException) -> bool:
     """Tell whether what would end a thread of the server is the plugin's own doing.
 
-    KeyboardInterrupt, GeneratorExit and what gevent and the like throw into running code isn't.
+    KeyboardInterrupt and what gevent and the like throw into running code isn't. A group is if
+    all in it is.
     """
+    if isinstance(error, BaseExceptionGroup):
+        return all(
+            isinstance(one, Exception) or _is_own_end(resident, one) for one in error.exceptions
+        )
     if isinstance(error, SystemExit):
         return not _is_from_signal(error)
-    # nobody cancels a plain call from outside: so a task inside was
-    return type(error).__module__ == "asyncio.exceptions" or resident.owns(type(error))
+    if type(error) is KeyboardInterrupt:
+        return False
+    # Nobody cancels or closes a plain call from outside: so a task inside was cancelled, and
+    # GeneratorExit, which never leaves a generator that is closed, was raised by hand.
+    return type(error).__module__ in _OF_PYTHON or resident.owns(type(error))
+
+
+_OF_PYTHON: Final = frozenset({"builtins", "asyncio.exceptions"})
 
 
 def _is_from_signal(error: BaseException) -> bool:
@@ -298,13 +369,18 @@ def _is_from_signal(error: BaseException) -> bool:
 
 def _is_inside_itself(meter: Meter) -> bool:
     """Tell whether the call that failed was made inside another one at the same point."""
-    here = _is_inside_itself.__code__.co_filename
     calls = [
         frame
         for frame, _line in traceback.walk_stack(currentframe())
-        if frame.f_code.co_name == "call" and frame.f_code.co_filename == here
+        if frame.f_code.co_name in _CALLERS
+        and frame.f_globals.get("__name__", "").startswith(_PACKAGE)
     ]
     return sum(frame.f_locals.get("meter") is meter for frame in calls) > 1
+
+
+_PACKAGE: Final = __name__.rpartition(".")[0]
+_CALLERS: Final = frozenset({"call", "call_hook", "call_until_answered", "call_in_turn"})
+"""The functions that call into plugins: `meter` is that of the call in each of them."""
 
 
 def _mark(error: Exception, owner: str) -> bool:

@@ -1,16 +1,16 @@
 """Recording what all loaded plugins register, in the order of 3.x.
 
 Blueprints of all plugins come first, nested ones after their parents; then views, hooks and
-everything else; ``on_app_ready`` last, on an application that has it all. A fault in one
-step of one plugin stops that plugin and those that require it.
+everything else; ``on_app_ready`` last, on an application that has it all. What is recorded
+already isn't recorded again. A fault in one step of one plugin stops that plugin and those
+that require it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask
 
@@ -19,8 +19,11 @@ from .findings import Findings
 from .live.dcp import DcpManager
 from .live.recorder import Recording, Tables
 from .live.registration import Registrar
-from .snapshot import Plugin, Status
-from .startup import Loading, Startup, describe_error
+from .live.routes import LiveMap
+from .loadings import Loading, describe_error
+from .points import Route
+from .snapshot import Status
+from .startup import Startup
 
 Pair = tuple[Loading, Recording]
 
@@ -34,38 +37,59 @@ class Enlistment:
         self.dcp = dcp
         self.startup = startup
         self.registrar = Registrar(app, dcp)
-        self.brings_globals = False
+        self.is_settled = False
+        """Whether the application has registered everything of its own."""
         self._late_views: list[tuple[Loading, Recording, tuple[Any, ...]]] = []
         self._late_error: PluginError | None = None
+        self._has_failed = False
+        self._incomplete: list[Pair] = []
 
-    def run(self, loadings: list[Loading], publish: Callable[[Iterable[Plugin]], None]) -> None:
-        """Record the active ones among `loadings`; contributions and failures go to them.
+    def run(self, loadings: list[Loading], show: Callable[[Iterable[Loading]], None]) -> bool:
+        """Record the active ones among `loadings`; what they add and what fails goes to them.
 
-        `publish` shows to ``on_app_ready`` functions what was recorded before them.
+        `show` lets ``on_app_ready`` functions see what was recorded before them. Returns
+        whether all went well; else the others are to be decided on once more.
         """
+        self._has_failed = False
         pairs = [
-            (loading, self.tables.recording(loading.resident))
+            (loading, self.tables.recording(loading.resident, loading.variant))
             for loading in loadings
-            if loading.is_active and loading.resident is not None
+            if loading.is_active
+            and loading.resident is not None
+            and loading.variant not in loading.recorded
         ]
         self._record_blueprints([pair for pair in pairs if pair[0].shapes["bep"]])
         for loading, recording in self._active(pairs):
             with self._step(loading, "registering"):
                 self._record_rest(loading, recording)
-        waiting = [pair for pair in self._active(pairs) if _waits_for_app(pair[0])]
-        if waiting:
-            for loading, recording in pairs:
-                loading.contributions = recording.contributions
-            publish(loading.finish() for loading in loadings)
-        for loading, recording in self._active(waiting):
-            with self._step(loading, "on_app_ready"):
-                self._record_ready(loading, recording)
         for loading, recording in self._active(pairs):
-            loading.contributions = recording.contributions
-            self.brings_globals |= bool(recording.pending("global"))
-        for loading, recording in pairs:
-            if not loading.is_active:
-                self.dcp.forget(recording.resident)
+            loading.record(recording.contributions)
+        self._make_ready(pairs, lambda: show(loadings))
+        self._refuse_orphans(loadings)
+        incomplete, self._incomplete = self._incomplete if self.is_settled else [], []
+        for loading, recording in (*pairs, *incomplete):
+            if not loading.is_active or (loading, recording) in incomplete:
+                loading.recorded.pop(recording.variant, None)
+                at_run_time = (None,) if loading.ready is None else ()
+                self.dcp.forget(recording.resident, recording.variant, *at_run_time)
+        return not self._has_failed
+
+    def _make_ready(self, pairs: list[Pair], show: Callable[[], None]) -> None:
+        """Call the ``on_app_ready`` of those that have one, once each."""
+        waiting = [
+            pair for pair in self._active(pairs) if pair[0].ready is None and _waits(pair[0])
+        ]
+        if waiting:
+            show()
+        contributions = [item for loading, _ in pairs for item in loading.contributions]
+        rules = [item.rule for item in contributions if isinstance(item, Route)]
+        url_map = cast("LiveMap", self.app.url_map)
+        for loading, recording in self._active(waiting):
+            with self._step(loading, "on_app_ready"), url_map.buildable(rules):
+                more = recording.successor()
+                self._record_ready(loading, more)
+                loading.ready = more.contributions
+                loading.record(recording.contributions)
 
     def _active(self, pairs: list[Pair]) -> list[Pair]:
         """Return those that nothing has stopped, neither themselves nor what they require."""
@@ -84,15 +108,17 @@ class Enlistment:
                 break
             waiting = rest
         for loading, _recording in waiting:
-            parent = loading.shapes["bep"].get("parent")
-            error = PEPError(f"{loading.name}: No parent blueprint found named {parent}")
-            self.startup.fail(loading, Status.FAILED, error)
+            error = _no_parent(loading)
+            self.startup.fail(loading, Status.FAILED, error, own=False)
 
     def _record_rest(self, loading: Loading, recording: Recording) -> None:
         for row in loading.shapes["vep"]:
-            if not self.registrar.record_view(recording, row):
+            if self.registrar.record_view(recording, row):
+                continue
+            if not self.is_settled:
                 # the blueprint may be one that the host registers later
                 self._late_views.append((loading, recording, row))
+            self._incomplete.append((loading, recording))
         for view_class, options in loading.shapes["cvep"]:
             self.registrar.record_class(recording, view_class, options)
         has_file = Findings(loading.name, loading.candidate.folder).has_template
@@ -105,33 +131,66 @@ class Enlistment:
                 "plugin %r changed the application itself (%s): that stays until it restarts",
                 loading.name,
                 ", ".join(changed),
+                extra={"plugin": loading.name},
             )
 
-    def late(self, rows: tuple[Plugin, ...]) -> tuple[Plugin, ...]:
+    def settle(self) -> None:
         """Record views on blueprints that the host registered after ``PluginManager(app)``."""
         if self._late_error is not None:
             raise self._late_error
+        self.is_settled = True
         waiting, self._late_views = self._late_views, []
         try:
             for loading, recording, row in waiting:
                 if loading.is_active:
                     with self._step(loading, "registering"):
-                        self._record_late(loading, recording, row)
-            self.startup.refuse_dependants()
+                        self.registrar.record_view(recording, row)
+                        loading.record(recording.contributions, recording.variant)
+            self._refuse_orphans(self.startup.loadings)
         except PluginError as error:
             # in strict mode, and then at each use of the application
             self._late_error = error
             raise
-        now = {loading.name: loading for loading in self.startup.loadings if loading.resident}
-        return tuple(_updated(row, now[row.name]) if row.name in now else row for row in rows)
 
-    def _record_late(self, loading: Loading, recording: Recording, row: tuple[Any, ...]) -> None:
-        if not self.registrar.record_view(recording, row):
-            raise PEPError(
-                f"{loading.name}: The required blueprint({row[4]}) was not found when registering "
-                f"vep with {row[0]}"
-            )
-        loading.contributions = recording.contributions
+    def _refuse_orphans(self, loadings: list[Loading]) -> None:
+        """Stop those whose blueprint's parent, or whose view's blueprint, isn't there.
+
+        It may be another plugin's that isn't active now, which is no fault of theirs.
+        """
+        needy = [loading for loading in loadings if loading.is_active and _needs(loading)]
+        if not needy:
+            return
+        own = self.registrar.own_blueprints()
+        while True:
+            there = own | {
+                name
+                for loading in loadings
+                if loading.is_active
+                for item in loading.contributions
+                if getattr(item, "kind", "") == "blueprint"
+                for name in _names(item)
+            }
+            orphans = [o for o in needy if o.is_active and self._missing(o, there)]
+            if not orphans:
+                break
+            for loading in orphans:
+                error = self._missing(loading, there)
+                assert error is not None
+                self.startup.fail(loading, Status.FAILED, error, own=False)
+        self.startup.refuse_dependants()
+
+    def _missing(self, loading: Loading, there: set[str]) -> PEPError | None:
+        """Return what to tell of a plugin that needs a blueprint which isn't `there`."""
+        parent = loading.shapes["bep"].get("parent")
+        if parent is not None and parent not in there:
+            return _no_parent(loading)
+        for row in loading.shapes["vep"]:
+            if self.is_settled and row[4] and row[4] not in there:
+                return PEPError(
+                    f"{loading.name}: The required blueprint({row[4]}) was not found when "
+                    f"registering vep with {row[0]}"
+                )
+        return None
 
     @contextmanager
     def _step(self, loading: Loading, doing: str) -> Iterator[None]:
@@ -143,28 +202,43 @@ class Enlistment:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - plugins raise anything, SystemExit too
-            extensions.clear()
-            extensions.update(had)
+            restore(extensions, had)
             told = _as_ours(loading.name, doing, error)
             if told is not error:
                 told.__cause__ = error
+            self._has_failed = True
             self.startup.fail(loading, Status.FAILED, told)
 
 
-def _updated(row: Plugin, loading: Loading) -> Plugin:
-    """Return `row`, that of an active plugin, as it is now."""
-    if row.status is not Status.ACTIVE:
-        return row
-    return replace(
-        row,
-        status=loading.status,
-        reason=loading.reason,
-        traceback=loading.traceback,
-        contributions=loading.contributions if loading.is_active else (),
-    )
+def restore(entries: MutableMapping[str, Any], had: dict[str, Any]) -> None:
+    """Give a mapping the entries that it had, never being without one that stays.
+
+    Requests of other threads may be reading it.
+    """
+    entries.update(had)
+    for name in list(entries):
+        if name not in had:
+            del entries[name]
 
 
-def _waits_for_app(loading: Loading) -> bool:
+def _needs(loading: Loading) -> bool:
+    """Tell whether the plugin adds something to a blueprint that may be another's."""
+    shapes = loading.shapes
+    return bool(shapes["bep"].get("parent")) or any(row[4] for row in shapes["vep"])
+
+
+def _names(item: Any) -> tuple[str, str]:
+    """Return the names by which others may call a blueprint: its full name and its own."""
+    return item.name, item.name.rpartition(".")[2]
+
+
+def _no_parent(loading: Loading) -> PEPError:
+    parent = loading.shapes["bep"].get("parent")
+    return PEPError(f"{loading.name}: No parent blueprint found named {parent}")
+
+
+def _waits(loading: Loading) -> bool:
+    """Tell whether the plugin has an ``on_app_ready``."""
     return "on_app_ready" in getattr(loading.module, "__dict__", {})
 
 

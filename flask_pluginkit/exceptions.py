@@ -120,5 +120,41 @@ class StateError(PluginError):
     """The wanted state can't be read or written."""
 
 
+class StateConflictError(StateError):
+    """The state was changed by somebody else since it was loaded (`current`: its generation)."""
+
+    def __init__(self, current: int) -> None:
+        self.current = current
+        # the single argument makes the exception picklable without further code
+        super().__init__(current)
+
+    def __str__(self) -> str:
+        return (
+            "the state of plugins was changed by somebody else meanwhile: it is at generation "
+            f"{self.current}; load it and decide anew"
+        )
+
+
+class SwitchError(PluginError):
+    """A plugin can't be enabled; nothing has changed.
+
+    Args:
+        plugin: its name.
+        reason: why not.
+        worker: the worker where it can't, empty if it is the process that was asked.
+
+    """
+
+    def __init__(self, plugin: str, reason: str, worker: str = "") -> None:
+        super().__init__(plugin, reason, worker)
+        self.plugin = plugin
+        self.reason = reason
+        self.worker = worker
+
+    def __str__(self) -> str:
+        where = f" in the worker {self.worker}" if self.worker else ""
+        return f"plugin {self.plugin!r} can't be enabled{where}: {self.reason}; nothing has changed"
+
+
 class MissingExtraError(RunError):
     """An optional dependency is needed; the message names the extra to install."""

@@ -243,9 +243,14 @@ def normal_dcp(value: object, findings: Findings) -> Shape:
 def normal_cli(value: object, findings: Findings) -> Shape:
     """Click commands: ``[command]``."""
     commands = list(value) if isinstance(value, list | tuple) else [value]
+    names: set[str] = set()
     for index, command in enumerate(commands):
         if not isinstance(command, click.Command) or not command.name:
             findings.add(f"cli[{index}]", command, "a click.Command with a name")
+        elif command.name in names:
+            findings.add(f"cli[{index}]: name", command.name, "a name that no other one has")
+        else:
+            names.add(command.name)
     return [command for command in commands if isinstance(command, click.Command)]
 
 

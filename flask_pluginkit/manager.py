@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import importlib
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary, ref
 
 from flask import Flask, current_app, has_app_context
 from markupsafe import Markup
 
-from . import records
+from . import health, records
 from .application import Site
 from .attribution import Attribution
 from .exceptions import PluginError
+from .following import Follower
+from .health import Health, Workers
 from .live.dcp import DcpManager
 from .options import read_folder, read_install_packages, read_options
 from .points import Conflict
 from .snapshot import Plugin, Snapshot
 from .state.base import WantedState
+from .switching import Change, Order, Switchboard, unknown, who
 
 
 class PluginManager:
@@ -47,6 +50,10 @@ class PluginManager:
             None (default) does while the application is in debug or testing mode.
         state_dir: the folder for what is to be remembered (which plugins are disabled);
             default: beside the code of each plugin.
+        live: whether this process follows what other workers, the command line or a hand
+            switch while it runs; None (default) does unless the application is in testing mode.
+        enable_timeout: for how many seconds the other workers are waited for when a plugin is
+            enabled that they haven't loaded; default: 10.
         host: the host of plugins' rules, for applications with host matching.
 
     Raises:
@@ -102,6 +109,7 @@ class PluginManager:
         self.plugins_abspath = str(base / plugins_folder)
         self._install_packages(app)
         site = Site(app, self.options, base, plugins_folder)
+        site.board = Switchboard(site, Follower(site), self.options.enable_timeout)
         latest, self._latest = self._latest, site
         self._sites[app] = ref(site)
         app.extensions["pluginkit"] = self
@@ -145,7 +153,7 @@ class PluginManager:
     @property
     def plugins(self) -> tuple[Plugin, ...]:
         """Every plugin that was found: name, version, status, reason, traceback, counts, times."""
-        return self.snapshot.plugins
+        return self._site().current.plugins
 
     @property
     def conflicts(self) -> tuple[Conflict, ...]:
@@ -153,8 +161,9 @@ class PluginManager:
 
         Asking settles names and routes, as the first request does.
         """
-        self._site().app.url_map.update()
-        return self.snapshot.conflicts
+        site = self._site()
+        site.app.url_map.update()
+        return site.current.conflicts
 
     def owner_of(self, kind: str, name: str) -> str | None:
         """Return the plugin that provides something, None if no plugin does.
@@ -189,34 +198,103 @@ class PluginManager:
         return records.owners_of(self._site().dcp, self.snapshot, kind, name)
 
     def _plugin(self, plugin_name: str) -> Plugin:
-        for plugin in self.plugins:
-            if plugin.name == plugin_name:
-                return plugin
-        raise PluginError(f"No plugin named {plugin_name} was found")
+        rows = {plugin.name: plugin for plugin in reversed(self.plugins)}
+        if plugin_name not in rows:
+            raise unknown(plugin_name, rows)
+        return rows[plugin_name]
 
-    def enable_plugin(self, plugin_name: str) -> None:
-        """Ask for a plugin to be enabled; it is at the next start of the application.
+    # --- switching --------------------------------------------------------------------
+
+    def enable_plugin(
+        self, plugin_name: str, *, cascade: bool = False, by: str | None = None
+    ) -> Change:
+        """Enable a plugin: when this returns, every request that begins has it, in every worker.
+
+        What a worker hasn't loaded yet is loaded there first: by all of them, or nothing
+        changes. A plugin that failed or is quarantined is tried anew.
+
+        Args:
+            plugin_name: its name.
+            cascade: whether to enable what it requires, too.
+            by: who asks for it, for the audit; default: the user of the request or process.
 
         Raises:
+            RequirementError: it requires what isn't enabled.
+            SwitchError: it can't be active, here or in another worker; says why.
+            StateError: the state, or the audit, can't be written.
             PluginError: there is no such plugin.
-            StateError: the place where that is remembered can't be written.
 
         """
-        self._want(plugin_name, WantedState.ENABLED)
+        return self._switch(plugin_name, WantedState.ENABLED, cascade, by)
 
-    def disable_plugin(self, plugin_name: str) -> None:
-        """Ask for a plugin to be disabled; it is at the next start of the application.
+    def disable_plugin(
+        self, plugin_name: str, *, cascade: bool = False, by: str | None = None
+    ) -> Change:
+        """Disable a plugin: when this returns, no request that begins has it, in any worker.
+
+        Args:
+            plugin_name: its name.
+            cascade: whether to disable what requires it, too.
+            by: as for `enable_plugin`.
 
         Raises:
+            RequirementError: others require it.
+            StateError: the state, or the audit, can't be written.
             PluginError: there is no such plugin.
-            StateError: the place where that is remembered can't be written.
 
         """
-        self._want(plugin_name, WantedState.DISABLED)
+        return self._switch(plugin_name, WantedState.DISABLED, cascade, by)
 
-    def _want(self, plugin_name: str, state: WantedState) -> None:
-        plugin = self._plugin(plugin_name)
-        self._site().store.write(plugin.name, plugin.candidate.folder, state)
+    def _switch(self, name: str, wanted: WantedState, cascade: bool, by: str | None) -> Change:
+        user, source = who()
+        order = Order(
+            names=(name,), wanted=wanted, cascade=cascade, by=by or user, source=source
+        )
+        return self._board().switch(order)
+
+    def rescan(self) -> tuple[str, ...]:
+        """Look for plugins anew and return the names of those that weren't there before.
+
+        The code of a plugin that is loaded stays what it is: a new version of it needs new
+        processes.
+        """
+        return self._board().rescan()
+
+    def workers(self) -> Workers:
+        """Return how the workers of this host are: ``3 of 4 workers on generation 42``.
+
+        Raises `StateError` if the state can't be read.
+        """
+        return health.workers(self._board().follower)
+
+    def health(self) -> Health:
+        """Return whether this process serves, with the state that is stored; raises nothing."""
+        return health.health(self._board().follower)
+
+    def reload_workers(self) -> None:
+        """Ask the server for new workers, which load plugins' code as it is on the disk now.
+
+        Only when ``PLUGINKIT_RELOAD`` says how: ``gunicorn:<pid file>`` or
+        ``uwsgi:<master FIFO>``. With gunicorn's ``preload_app`` new workers have old code.
+
+        Raises:
+            PluginError: that isn't configured.
+            RunError: the server can't be asked.
+
+        """
+        health.reload_workers(self._site().app.config)
+
+    def audit(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the last switches: who, what, when, from where and with which result.
+
+        Args:
+            limit: how many entries at most, the newest first.
+
+        """
+        return list(self._board().follower.audit.read(limit))
+
+    def _board(self) -> Switchboard:
+        return cast("Switchboard", self._site().board)
 
     # --- what templates use -----------------------------------------------------------
 

@@ -27,6 +27,8 @@ class Options:
     pluginkit_config: dict[str, Any] = field(default_factory=dict)
     strict: bool | None = None
     state_dir: Path | None = None
+    live: bool | None = None
+    enable_timeout: float = 10.0
     host: str | None = None
 
 
@@ -102,6 +104,12 @@ def _type_checked(name: str, kinds: type | tuple[type, ...], expected: str) -> A
     return check
 
 
+def _seconds(name: str, value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < float("inf"):
+        raise PluginError(f"Invalid {name}: found {value!r}, expected a number of seconds")
+    return float(value)
+
+
 _OPTIONS: Mapping[str, Any] = {
     "logger": _type_checked("logger", (logging.Logger, logging.LoggerAdapter), "a Logger"),
     "stpl": _sorting,
@@ -114,6 +122,8 @@ _OPTIONS: Mapping[str, Any] = {
     "static_url_path": _url_path,
     "pluginkit_config": _config,
     "strict": _type_checked("strict", (bool, type(None)), "True, False or None"),
+    "live": _type_checked("live", (bool, type(None)), "True, False or None"),
+    "enable_timeout": lambda value: _seconds("enable_timeout", value),
     "state_dir": lambda value: None if value is None else read_folder("state_dir", value),
     "host": _type_checked("host", (str, type(None)), "a host pattern as text"),
 }

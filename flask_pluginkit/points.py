@@ -2,16 +2,20 @@
 
 A contribution knows its owner, and the names that only one owner may have (`claims`). The
 short names of ``register()`` (tep, hep, vep, ...) are in :mod:`.kinds`; here types carry
-full words. Functions in here are already wrapped by the barrier.
+full words. Functions in here are already wrapped by the barrier, except those of hooks, of which
+a request calls many: who calls them does what the barrier's wrapper would do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 Function = Callable[..., Any]
+GUARDS = frozenset({"before_request_funcs", "url_value_preprocessors"})
+"""Tables whose functions may protect something: a fault in one must not open a door."""
+
 Claim = tuple[str, object]
 """A name that one owner has alone: its kind (``"filter"``) and the name itself."""
 
@@ -24,9 +28,9 @@ class Contribution:
     blueprint: str | None = None
     """The blueprint that brought it: refused together with that blueprint."""
 
-    def claims(self) -> Iterator[Claim]:
-        """Yield the names that nobody else may have."""
-        return iter(())
+    def claims(self) -> tuple[Claim, ...]:
+        """Return the names that nobody else may have."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,6 +61,14 @@ class Hook(Contribution):
     function: Function
     recorded: bool = False
     """Registered with a method of Flask's, in contrast to ``hep``."""
+    resident: Any = None
+    """The plugin in this process (``barrier.Resident``)."""
+    meter: Any = None
+    """Where calls, faults and times are counted (``barrier.Meter``)."""
+    fallback: Any = None
+    """What a fault is answered with, as for ``barrier.guard``."""
+    final: bool = False
+    """Whether every exception is a fault, as for ``barrier.guard``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,9 +79,9 @@ class Route(Contribution):
     keys: tuple[object, ...]
     """One for each method that it answers: parts of the rule and method."""
 
-    def claims(self) -> Iterator[Claim]:
-        """Yield one claim for each method that this rule answers."""
-        return (("route", key) for key in self.keys)
+    def claims(self) -> tuple[Claim, ...]:
+        """Return one claim for each method that this rule answers."""
+        return tuple([("route", key) for key in self.keys])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,9 +95,9 @@ class Named(Contribution):
     parent: str | None = None
     """Of a nested blueprint: the blueprint that must be there too."""
 
-    def claims(self) -> Iterator[Claim]:
-        """Yield this kind and name."""
-        yield (self.kind, self.name)
+    def claims(self) -> tuple[Claim, ...]:
+        """Return this kind and name."""
+        return ((self.kind, self.name),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -120,3 +132,13 @@ class Conflict:
     def __str__(self) -> str:
         text = f"{self.kind} {self.name!r} of plugin {self.loser!r} is refused"
         return f"{text}: {self.reason or f'it belongs to {self.winner}'}"
+
+
+def may_guard(contributions: Iterable[Contribution]) -> bool:
+    """Tell whether a plugin with these contributions may protect pages that aren't its own."""
+    items = tuple(contributions)
+    own = {item.name for item in items if isinstance(item, Named) and item.kind == "blueprint"}
+    return any(
+        isinstance(item, Hook) and item.table in GUARDS and item.scope not in own
+        for item in items
+    )

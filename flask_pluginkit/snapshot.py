@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
+from operator import attrgetter
 from types import ModuleType
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
-from flask.globals import _cv_app, _cv_request
-
+from .contexts import APP_CONTEXT, REQUEST_CONTEXT
 from .discovery import Candidate
 from .manifest import Manifest
 from .ordering import sort_parts
@@ -24,6 +25,7 @@ from .points import (
     Conflict,
     Contribution,
     ErrorHandler,
+    Function,
     Hook,
     Named,
     Route,
@@ -31,6 +33,8 @@ from .points import (
     TemplatePart,
 )
 from .state.base import WantedState
+
+Item = TypeVar("Item", bound=Contribution)
 
 APPLICATION: Final = "the application"
 """Stands for the host, as the owner of a name."""
@@ -70,6 +74,10 @@ class Plugin:
     module: ModuleType | None = None
     shapes: Mapping[str, Any] = field(default_factory=dict)
     """What ``register()`` returned, in normal form and after ``p3``."""
+    guards: bool = False
+    """Whether it has a hook that may protect pages of others: then these never go without it."""
+    variant: tuple[str, ...] = ()
+    """The plugins whose ``p3`` functions have reworked what this one registered."""
     contributions: tuple[Contribution, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     loaded_at: float = 0.0
@@ -116,6 +124,19 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """The hooks of one table and scope, in the order in which they are called."""
+
+    hooks: tuple[Hook, ...]
+    rows: tuple[tuple[Function, Any], ...]
+    """Of each hook function and meter: all that a loop needs as long as nothing fails."""
+
+    def hook(self, function: Function, meter: Any) -> Hook:
+        """Return the hook of one row."""
+        return next(h for h in self.hooks if h.function is function and h.meter is meter)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """Everything that is live at one moment."""
 
@@ -125,7 +146,7 @@ class Snapshot:
     plugins: tuple[Plugin, ...]
     """Every plugin that was found, whatever its status, in plugin order."""
     active: Mapping[str, Plugin]
-    hooks: Mapping[tuple[str, str | None], tuple[Any, ...]]
+    hooks: Mapping[tuple[str, str | None], Chain]
     slots: Mapping[str, Slot]
     tables: Mapping[str, Mapping[str, Any]]
     """By kind (``endpoint``, ``filter``, ...): what is found under each name."""
@@ -136,13 +157,15 @@ class Snapshot:
     routes: tuple[Route, ...]
     owners: Mapping[Claim, str]
     conflicts: tuple[Conflict, ...]
-    context_processors: tuple[Any, ...]
-    memo: dict[Any, Any] = field(default_factory=dict)
-    """Compiled parts of slots: what they depend on can't change in a snapshot."""
+    closed: str = ""
+    """Why pages of the application are shut, empty if they are open (`live.gate`)."""
+    serial: int = field(default_factory=count(1).__next__)
+    """Another one for each snapshot of this process, also where the generation is the same."""
     names: dict[Any, Any] = field(default_factory=dict)
     """What names of templates were found to mean; at most `live.templates.NAMES_LIMIT`."""
 
 
+_CONTRIBUTIONS: Final = (Named, Route, Hook, TemplatePart, ErrorHandler, SignalReceiver)
 TABLE_KINDS: Final = ("endpoint", "blueprint", "filter", "test", "global", "context", "command")
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -160,18 +183,22 @@ def pinned(site: Any) -> Snapshot:
     snapshot = PIN.get()
     if snapshot is not None and snapshot.site is site:
         return snapshot
-    if (context := _cv_request.get(None)) is not None:
+    if (context := REQUEST_CONTEXT.get(None)) is not None:
         found: Snapshot | None = context.request.environ.get(ENVIRON_KEY)
         if found is not None and found.site is site:
             return found
     current: Snapshot = site.current
-    if (outside := _cv_app.get(None)) is not None and outside.app is site.app and site.settled:
+    if (outside := APP_CONTEXT.get(None)) is not None and outside.app is site.app and site.settled:
         return cast("Snapshot", vars(outside).setdefault(ENVIRON_KEY, current))
     return current
 
 
 class _Draft:
-    """A snapshot in the making."""
+    """A snapshot in the making.
+
+    Each change of a plugin builds one anew, between two requests: so there is one plain loop
+    for each kind of contribution.
+    """
 
     def __init__(self, reserved: Mapping[Claim, str]) -> None:
         self.owners: dict[Claim, str] = {}
@@ -185,43 +212,80 @@ class _Draft:
         self.routes: list[Route] = []
         self.receivers: list[SignalReceiver] = []
 
-    def owner(self, claim: Claim) -> str | None:
-        return self.reserved.get(claim) or self.owners.get(claim)
+    def add_all(self, items: Iterable[Contribution]) -> None:
+        """Take `items` in, in plugin order, or note the conflicts that refuse some of them.
 
-    def add(self, item: Contribution) -> None:
-        """Take `item` in, or note the conflict that refuses it."""
+        Blueprints come first, each after its parent, whichever plugin that belongs to. Then all
+        names: a rule whose endpoint is somebody else's must not reach it.
+        """
+        found: dict[type, list[Any]] = {kind: [] for kind in _CONTRIBUTIONS}
+        for item in items:
+            found[type(item)].append(item)
+        named: list[Named] = found[Named]
+        blueprints = [item for item in named if item.kind == "blueprint"]
+        blueprints.sort(key=lambda item: item.name.count("."))
+        self._add_named(blueprints)
+        self._add_named([item for item in named if item.kind != "blueprint"])
+        self._add_routes(self._kept(found[Route]))
+        for hook in self._kept(found[Hook]):
+            self.hooks.setdefault((hook.table, hook.scope), []).append(hook)
+        for part in self._kept(found[TemplatePart]):
+            self.parts.setdefault(part.slot, []).append(part)
+        for handler in self._kept(found[ErrorHandler]):
+            handlers = self.errors.setdefault((handler.scope, handler.code), {})
+            handlers[handler.error] = handler.function
+        self.receivers += self._kept(found[SignalReceiver])
+
+    def _add_named(self, items: list[Named]) -> None:
+        owners, reserved, tables = self.owners, self.reserved, self.tables
+        for item in items:
+            claim = (item.kind, item.name)
+            is_free = claim not in owners and claim not in reserved
+            is_free = is_free and not item.parent and not self.refused
+            if is_free or self._may_have(item, claim):
+                owners[claim] = item.owner
+                tables[item.kind][item.name] = item.value
+
+    def _may_have(self, item: Named, claim: Claim) -> bool:
+        """Tell whether `item` is taken in; if it isn't, note why."""
         if self._left_out_with_blueprint(item):
-            return
-        claims = tuple(item.claims())
-        for claim in claims:
-            winner = self.owner(claim)
-            # a plugin may be called as the application is
-            if winner is not None and (winner != item.owner or claim in self.reserved):
-                self._refuse(item, claim, winner)
-                return
-        if isinstance(item, Route) and not self._has_view(item):
-            return
-        if isinstance(item, Named) and item.parent and not self.owner(("blueprint", item.parent)):
-            self._refuse(item, ("blueprint", item.name), "", f"no blueprint {item.parent!r} here")
-            return
-        for claim in claims:
-            self.owners[claim] = item.owner
-        self._take(item)
+            return False
+        if self._is_taken(item, claim):
+            return False
+        parent = ("blueprint", item.parent)
+        if item.parent and parent not in self.owners and parent not in self.reserved:
+            self._refuse(item, claim, "", f"no blueprint {item.parent!r} here")
+            return False
+        return True
 
-    def _take(self, item: Contribution) -> None:
-        match item:
-            case Named():
-                self.tables[item.kind][item.name] = item.value
-            case Hook():
-                self.hooks.setdefault((item.table, item.scope), []).append(item)
-            case TemplatePart():
-                self.parts.setdefault(item.slot, []).append(item)
-            case ErrorHandler():
-                self.errors.setdefault((item.scope, item.code), {})[item.error] = item.function
-            case Route():
-                self.routes.append(item)
-            case SignalReceiver():
-                self.receivers.append(item)
+    def _add_routes(self, routes: list[Route]) -> None:
+        owners, reserved = self.owners, self.reserved
+        for route in routes:
+            claims, owner = route.claims(), route.owner
+            is_free = owners.keys().isdisjoint(claims) and reserved.keys().isdisjoint(claims)
+            if not is_free and any(self._is_taken(route, claim) for claim in claims):
+                continue
+            # the view must be of its own plugin, and not another's
+            view = ("endpoint", route.rule.endpoint)
+            if view not in reserved and owners.get(view, owner) == owner:
+                for claim in claims:
+                    owners[claim] = owner
+                self.routes.append(route)
+
+    def _is_taken(self, item: Contribution, claim: Claim) -> bool:
+        """Tell whether somebody else has this name, and note who."""
+        winner = self.reserved.get(claim)
+        # a plugin may be called as the application is
+        if winner is None and (winner := self.owners.get(claim)) in {None, item.owner}:
+            return False
+        self._refuse(item, claim, winner or "")
+        return True
+
+    def _kept(self, items: list[Item]) -> list[Item]:
+        """Return those that no refused blueprint takes along."""
+        if not self.refused:
+            return items
+        return [item for item in items if not self._left_out_with_blueprint(item)]
 
     def _left_out_with_blueprint(self, item: Contribution) -> bool:
         name = item.blueprint
@@ -230,11 +294,6 @@ class _Draft:
                 return True
             name = name.rpartition(".")[0]
         return False
-
-    def _has_view(self, route: Route) -> bool:
-        """Tell whether the rule leads to a view of its own plugin, and not to another's."""
-        claim = ("endpoint", route.rule.endpoint)
-        return claim not in self.reserved and self.owners.get(claim, route.owner) == route.owner
 
     def _refuse(self, item: Contribution, claim: Claim, winner: str, reason: str = "") -> None:
         kind, key = claim
@@ -267,64 +326,39 @@ def build(
     rows = tuple(plugins)
     active = {row.name: row for row in rows if row.status is Status.ACTIVE}
     draft = _Draft(reserved)
-    items = [item for row in active.values() for item in row.contributions]
-    for item in sorted(items, key=_precedence):
-        draft.add(item)
-    hooks = {key: _in_flask_order(key, found) for key, found in draft.hooks.items()}
+    draft.add_all(item for row in active.values() for item in row.contributions)
     return Snapshot(
         site=site,
         generation=generation,
         plugins=rows,
         active=active,
-        hooks=hooks,
+        hooks={key: _chain(key, hooks) for key, hooks in draft.hooks.items()},
         slots={name: _slot(name, parts, sorting) for name, parts in draft.parts.items()},
         tables=draft.tables,
-        rules=frozenset(route.rule.serial for route in draft.routes),
+        rules=frozenset([route.rule.serial for route in draft.routes]),
         errors=draft.errors,
         receivers=tuple(draft.receivers),
         routes=tuple(draft.routes),
         owners=draft.owners,
         conflicts=tuple(draft.conflicts),
-        context_processors=hooks.get(("template_context_processors", None), ()),
     )
 
 
-def _precedence(item: Contribution) -> int:
-    """Return when `item` is taken in; equal ones keep plugin order.
-
-    Blueprints come first, each after its parent, whichever plugin that belongs to. Then all
-    names: a rule whose endpoint is somebody else's must not reach it.
-    """
-    if not isinstance(item, Named):
-        return 1
-    return item.name.count(".") - _DEEP if item.kind == "blueprint" else 0
-
-
-_DEEP: Final = 1000
-"""More levels than blueprints can be nested."""
-
-
-def _in_flask_order(key: tuple[str, str | None], hooks: list[Hook]) -> tuple[Any, ...]:
-    """Return the functions as they are to be called.
+def _chain(key: tuple[str, str | None], hooks: list[Hook]) -> Chain:
+    """Return the hooks of one table as they are to be called.
 
     ``hep`` functions run in plugin order at every point, as 3.x does it. What plugins
     registered with Flask's own methods runs in Flask's order.
     """
-    if key[0] not in LAST_IN_FIRST_OUT:
-        return tuple(hook.function for hook in hooks)
-    recorded = [hook.function for hook in reversed(hooks) if hook.recorded]
-    return (*recorded, *(hook.function for hook in hooks if not hook.recorded))
+    if key[0] in LAST_IN_FIRST_OUT:
+        recorded = [hook for hook in reversed(hooks) if hook.recorded]
+        hooks = recorded + [hook for hook in hooks if not hook.recorded]
+    return Chain(tuple(hooks), tuple([(hook.function, hook.meter) for hook in hooks]))
 
 
 def _slot(name: str, parts: list[TemplatePart], sorting: str) -> Slot:
-    files = tuple(part for part in parts if part.is_file)
-    codes = tuple(part for part in parts if not part.is_file)
-    if not sorting:
-        return Slot(name, files + codes, files, codes)
-    ordered = tuple(sort_parts(parts, lambda part: part.order, sorting == "desc"))
-    return Slot(
-        name,
-        ordered,
-        tuple(part for part in ordered if part.is_file),
-        tuple(part for part in ordered if not part.is_file),
-    )
+    if sorting:
+        parts = sort_parts(parts, attrgetter("order"), sorting == "desc")
+    files = tuple([part for part in parts if part.is_file])
+    codes = tuple([part for part in parts if not part.is_file])
+    return Slot(name, tuple(parts) if sorting else files + codes, files, codes)

@@ -1,144 +1,118 @@
 """From candidates to loaded plugins: manifests, requirements, import, ``register()``, ``p3``.
 
-Nothing in here touches the application. Each plugin ends with a status and, unless it is
-active or disabled, a reason; one that fails takes along those that require it, and nobody
-else.
+Nothing in here touches the application. `Startup.run` decides what becomes of every plugin
+under one wanted state, and loads what that needs: at the start, and again at each change, when
+nearly everything is loaded already. Each plugin ends with a status and, unless it is active, a
+reason; one that fails takes along those that require it, and nobody else.
 """
 
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from types import ModuleType
+from pathlib import Path
 from typing import Any
 
 from . import requirements
 from .barrier import Home, Resident
 from .discovery import Candidate
-from .exceptions import (
-    ConflictError,
-    LoadError,
-    ManifestError,
-    PEPError,
-    PluginError,
-    Problem,
-    ProblemsError,
-    RequirementError,
-)
-from .kinds import EMPTY, normalise, recheck
+from .exceptions import ManifestError, RequirementError, StateError
+from .kinds import normalise, recheck
 from .loading import announce, load, registered
-from .manifest import Manifest, complete, read_manifest
-from .snapshot import Plugin, Status
-from .state.base import StateStore, WantedState
-from .text import clean, describe
-from .version import __version__
+from .loadings import (
+    Fault,
+    Loading,
+    Variant,
+    equal_names,
+    fault_of,
+    in_register,
+    lost,
+    not_imported,
+    other_type,
+    wrong_version,
+)
+from .manifest import complete, read_manifest
+from .snapshot import Status
+from .state.base import State, WantedState
 from .versions import is_compatible_with_us
 
-REASON_LENGTH = 1000
-"""Characters of a reason; the traceback has all of it."""
+SAFE_MODE = Fault(
+    Status.DISABLED,
+    "safe mode is on (PLUGINKIT_SAFE_MODE): no plugin runs until the application starts without it",
+)
 
-
-class Loading:
-    """One plugin while it is being loaded; `finish` gives the frozen value."""
-
-    def __init__(self, candidate: Candidate, manifest: Manifest) -> None:
-        self.candidate = candidate
-        self.manifest = manifest
-        self.wanted = WantedState.ENABLED
-        self.has_marker = False
-        self.status = Status.ACTIVE
-        self.reason = ""
-        self.traceback = ""
-        self.error: Exception | None = None
-        self.resident: Resident | None = None
-        self.module: ModuleType | None = None
-        self.shapes: dict[str, Any] = {kind: make() for kind, make in EMPTY.items()}
-        self.contributions: tuple[Any, ...] = ()
-        self.seconds = 0.0
-
-    @property
-    def name(self) -> str:
-        """The plugin's name."""
-        return self.manifest.name
-
-    @property
-    def is_active(self) -> bool:
-        """Whether nothing has stopped this plugin so far."""
-        return self.status is Status.ACTIVE
-
-    def disable(self, reason: str) -> None:
-        """Note that this plugin isn't wanted."""
-        self.wanted = WantedState.DISABLED
-        self.status = Status.DISABLED
-        self.reason = reason
-
-    def problem(self) -> PluginError | None:
-        """Return what makes the plugin unusable before anything of it is imported."""
-        if self.candidate.problem is not None:
-            return LoadError(self.candidate.problem)
-        if self.manifest.problems:
-            return ManifestError(self.manifest.problems)
-        return None
-
-    def fail(self, status: Status, error: BaseException) -> None:
-        """Note why this plugin isn't going to be active."""
-        self.status = status
-        cause = error.__cause__ or error
-        lines = str(error).splitlines() or [type(error).__name__]
-        self.reason = clean(" | ".join(lines), REASON_LENGTH)
-        self.error = error if isinstance(error, Exception) else None
-        if cause.__traceback__ is not None:
-            self.traceback = "".join(traceback.format_exception(cause))
-
-    def finish(self) -> Plugin:
-        """Return what became of the plugin."""
-        return Plugin(
-            candidate=self.candidate,
-            manifest=self.manifest,
-            wanted=self.wanted,
-            status=self.status,
-            reason=self.reason,
-            traceback=self.traceback,
-            resident=self.resident,
-            module=self.module,
-            shapes=self.shapes,
-            contributions=self.contributions if self.is_active else (),
-            loaded_at=time.time() if self.is_active else 0.0,
-            load_seconds=self.seconds,
-        )
+Functions = Mapping[str, Callable[[Any], Any]]
+"""What one plugin's ``p3`` has for another one: a function by kind."""
 
 
 class Startup:
     """Loads the plugins of one application, step by step."""
 
-    def __init__(self, home: Home, store: StateStore, report: Callable[[Loading], None]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        report: Callable[[Loading], None],
+        unreadable: Callable[[], Mapping[str, StateError]],
+        safe_mode: bool,
+    ) -> None:
         self.home = home
-        self.store = store
         self.report = report
+        self.unreadable = unreadable
+        self.safe_mode = safe_mode
         self.loadings: list[Loading] = []
+        """Of everything that was found, in plugin order."""
+        self._known: dict[Path, Loading] = {}
+        self._lost: dict[str, Loading] = {}
 
-    def run(self, candidates: Iterable[Candidate]) -> list[Loading]:
-        """Load every plugin of `candidates` and return them in plugin order.
-
-        `report` is called for each plugin that can't be active; it raises in strict mode.
-        """
+    def find(self, candidates: Iterable[Candidate]) -> None:
+        """Take in what was found; what is imported already stays what it is."""
         candidates = tuple(candidates)
         # whose a module name is gets decided here, before any plugin imports another
         announce(candidates)
-        self.loadings = [self._open(candidate) for candidate in candidates]
+        found = []
+        for candidate in candidates:
+            loading = self._known.get(candidate.folder)
+            if loading is None or loading.module is None:
+                loading = self._open(candidate)
+            self._known[candidate.folder] = loading
+            found.append(loading)
+        self.loadings = found
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Where the plugin of each name lies."""
+        return {loading.name: loading.candidate.folder for loading in reversed(self.loadings)}
+
+    def run(self, state: State, read: Callable[[], State]) -> list[Loading]:
+        """Decide on every plugin under `state` and return them in plugin order.
+
+        What is wanted and not loaded yet is imported and registered. `read` gives the state
+        again, for a plugin whose name only its import could tell. `report` is called for each
+        plugin that can't be active; it raises in strict mode.
+        """
+        for loading in self.loadings:
+            loading.begin()
         self._refuse_equal_names()
         for loading in self.loadings:
             if loading.is_active:
-                self._read_state(loading)
+                self._decide(loading, state, read)
         self._put_in_order()
         for loading in self.loadings:
             if loading.is_active:
                 self._load(loading)
         self._preprocess()
-        return self.loadings
+        return [*self.loadings, *self.missing(state)]
+
+    def missing(self, state: State) -> list[Loading]:
+        """Return one for each plugin that somebody asked for and nobody can find."""
+        names = {loading.name for loading in self.loadings}
+        return [
+            self._lost.setdefault(name, lost(name))
+            for name, wanted in sorted(state.wanted.items())
+            if wanted is WantedState.ENABLED and name not in names
+        ]
 
     def _open(self, candidate: Candidate) -> Loading:
         manifest = read_manifest(
@@ -146,13 +120,24 @@ class Startup:
         )
         loading = Loading(candidate, manifest)
         for warning in manifest.warnings:
-            self.home.logger.warning("plugin %r: %s", manifest.name, warning)
+            self.home.logger.warning(
+                "plugin %r: %s", manifest.name, warning, extra={"plugin": manifest.name}
+            )
         return loading
 
-    def fail(self, loading: Loading, status: Status, error: BaseException) -> None:
-        """Stop one plugin, and tell."""
-        loading.fail(status, error)
-        self.report(loading)
+    def fail(
+        self, loading: Loading, status: Status, error: BaseException, *, own: bool = True
+    ) -> None:
+        """Stop one plugin, and tell.
+
+        A fault of its `own` stays with it; one that lies with others, such as a requirement
+        that is disabled, is looked at again at the next change.
+        """
+        loading.fault = fault_of(status, error)
+        if own:
+            loading.own_fault = loading.fault
+        if loading.is_news():
+            self.report(loading)
 
     def _refuse_equal_names(self) -> None:
         """The first by precedence keeps the name; one that can't be loaded has no say."""
@@ -162,38 +147,58 @@ class Startup:
                 continue
             winner = first.setdefault(loading.name, loading)
             if winner is not loading:
-                self.fail(loading, Status.FAILED, _equal_names(winner, loading))
+                error = equal_names(winner, loading)
+                self.fail(loading, Status.FAILED, error, own=False)
 
-    def _read_state(self, loading: Loading) -> None:
+    def _decide(self, loading: Loading, state: State, read: Callable[[], State]) -> None:
         """Find out what is wanted, importing the plugin only where nothing else can tell.
 
         A broken plugin that is disabled is just disabled: disabling is how one gets rid of it.
         """
-        try:
-            wanted = self.store.read(loading.name, loading.candidate.folder)
-            if loading.problem() is not None:
-                pass
-            elif wanted is None and "__state__" in loading.manifest.computed:
-                if not self._import(loading):
-                    return
-            elif (
-                wanted is not WantedState.DISABLED
-                and "__plugin_name__" in loading.manifest.computed
-            ):
-                if not self._import(loading):
-                    return
-                wanted = self.store.read(loading.name, loading.candidate.folder)
-        except PluginError as error:
-            self.fail(loading, Status.FAILED, error)
+        if (unreadable := self.unreadable().get(loading.name)) is not None:
+            # it may be disabled: so it doesn't run
+            self.fail(loading, Status.FAILED, loading.problem() or unreadable, own=False)
             return
+        wanted = state.wanted.get(loading.name)
+        if self._must_be_asked(loading, wanted):
+            if not self._import(loading):
+                return
+            if "__plugin_name__" in loading.manifest.computed:
+                try:
+                    state = read()
+                except StateError as error:
+                    self.fail(loading, Status.FAILED, error, own=False)
+                    return
+                wanted = state.wanted.get(loading.name)
         loading.has_marker = wanted is not None
         loading.wanted = wanted or loading.manifest.state or WantedState.ENABLED
+        self._judge(loading, state, wanted)
+
+    def _judge(self, loading: Loading, state: State, wanted: WantedState | None) -> None:
+        """Stop what is disabled, quarantined or unusable, before anything of it is imported."""
         if loading.wanted is WantedState.DISABLED:
             loading.disable("disabled by a marker" if wanted else "disabled by its __state__")
+        elif self.safe_mode:
+            loading.fault = SAFE_MODE
+        elif (quarantine := state.quarantined.get(loading.name)) is not None:
+            loading.quarantine(quarantine)
+        elif loading.own_fault is not None:
+            loading.fault = loading.own_fault
+        elif loading.is_registered:
+            pass  # all of the rest was looked at when it was loaded
         elif (problem := loading.problem()) is not None:
             self.fail(loading, Status.FAILED, problem)
         elif not is_compatible_with_us(loading.manifest.appversion):
-            self.fail(loading, Status.INCOMPATIBLE, _wrong_version(loading.manifest))
+            self.fail(loading, Status.INCOMPATIBLE, wrong_version(loading.manifest))
+
+    def _must_be_asked(self, loading: Loading, wanted: WantedState | None) -> bool:
+        """Tell whether only importing the plugin shows what is wanted."""
+        if loading.module is not None or loading.problem() is not None or self.safe_mode:
+            return False
+        computed = loading.manifest.computed
+        if wanted is None and "__state__" in computed:
+            return True
+        return wanted is not WantedState.DISABLED and "__plugin_name__" in computed
 
     def _put_in_order(self) -> None:
         """Sort the plugins, and refuse those whose requirements aren't met."""
@@ -205,14 +210,19 @@ class Startup:
         for loading in self.loadings:
             if loading.is_active and loading.name in cycles:
                 refusal = requirements.cycle_refusal(loading.manifest, cycles[loading.name])
-                self.fail(loading, refusal.status, RequirementError(refusal.problem))
+                self._refuse(loading, refusal)
         self.refuse_dependants()
 
     def refuse_dependants(self) -> None:
         """Stop each plugin that requires one which isn't active."""
         for loading in self.loadings:
-            if loading.is_active and (refusal := self._refusal(loading)) is not None:
-                self.fail(loading, refusal.status, RequirementError(refusal.problem))
+            if not loading.manifest.requires or not loading.is_active:
+                continue
+            if (refusal := self._refusal(loading)) is not None:
+                self._refuse(loading, refusal)
+
+    def _refuse(self, loading: Loading, refusal: requirements.Refusal) -> None:
+        self.fail(loading, refusal.status, RequirementError(refusal.problem), own=False)
 
     def _refusal(self, loading: Loading) -> requirements.Refusal | None:
         if not loading.manifest.requires:
@@ -231,29 +241,32 @@ class Startup:
         resident = Resident(self.home, loading.name, loading.candidate.folder)
         try:
             with resident.running():
-                loading.module = load(loading.candidate)
+                module = load(loading.candidate)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - plugins raise anything, SystemExit too
-            self.fail(loading, Status.FAILED, _not_imported(loading, error))
+            self.fail(loading, Status.FAILED, not_imported(loading, error))
             return False
         finally:
             loading.seconds += time.perf_counter() - started
-        loading.manifest = complete(loading.manifest, loading.module)
+        loading.module = module
+        loading.manifest = complete(loading.manifest, module)
         if loading.manifest.problems:
             self.fail(loading, Status.FAILED, ManifestError(loading.manifest.problems))
             return False
         resident.name = loading.name
-        resident.module = loading.module.__name__
+        resident.module = module.__name__
         resident.optional = loading.manifest.optional
         loading.resident = resident
         return True
 
     def _load(self, loading: Loading) -> None:
-        """Import one plugin and call its ``register()``."""
+        """Import one plugin and call its ``register()``, unless that is done."""
         refusal = self._refusal(loading)
         if refusal is not None:
-            self.fail(loading, refusal.status, RequirementError(refusal.problem))
+            self._refuse(loading, refusal)
+            return
+        if loading.is_registered:
             return
         if loading.module is None and not self._import(loading):
             return
@@ -262,7 +275,7 @@ class Startup:
             loading.disable("disabled by its __state__")
             return
         if not is_compatible_with_us(loading.manifest.appversion):
-            self.fail(loading, Status.INCOMPATIBLE, _wrong_version(loading.manifest))
+            self.fail(loading, Status.INCOMPATIBLE, wrong_version(loading.manifest))
             return
         started = time.perf_counter()
         try:
@@ -270,45 +283,74 @@ class Startup:
             assert loading.module is not None
             with loading.resident.running():
                 value = registered(loading.module)
-            loading.shapes = normalise(loading.name, loading.candidate.folder, value)
+            loading.variants[()] = normalise(loading.name, loading.candidate.folder, value)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - likewise
-            self.fail(loading, Status.FAILED, _in_register(loading, error))
+            self.fail(loading, Status.FAILED, in_register(loading, error))
         finally:
             loading.seconds += time.perf_counter() - started
 
+    # --- p3 -----------------------------------------------------------------------------------
+
     def _preprocess(self) -> None:
-        """Let each plugin's ``p3`` functions rework what others registered."""
+        """Let each plugin's ``p3`` functions rework what others registered.
+
+        An author that fails at it is no author: then all is looked at once more.
+        """
+        is_settled = False
+        while not is_settled:
+            is_settled = all(self._vary(*pair) for pair in self._authors())
+            self.refuse_dependants()
+
+    def _authors(self) -> list[tuple[Loading, dict[str, Loading]]]:
+        """Return each active plugin that others rework, with those that do."""
         active = {loading.name: loading for loading in self.loadings if loading.is_active}
-        for loading in active.values():
-            for target, functions in loading.shapes["p3"].items():
-                if target not in active:
-                    continue
+        authors: dict[str, dict[str, Loading]] = {}
+        for author in active.values():
+            author.variant = ()
+            for target in author.variants[()]["p3"]:
+                if target in active:
+                    authors.setdefault(target, {})[author.name] = author
+        return [(active[target], found) for target, found in authors.items()]
+
+    def _vary(self, target: Loading, authors: dict[str, Loading]) -> bool:
+        """Give `target` the variant that `authors` make of it; False if one of them fails."""
+        variant: Variant = tuple(authors)
+        if variant not in target.variants:
+            shapes = target.variants[()]
+            for author in authors.values():
+                functions: Functions = author.variants[()]["p3"][target.name]
                 for kind, function in functions.items():
-                    self._preprocess_one(loading, active[target], kind, function)
-        self.refuse_dependants()
+                    changed = self._preprocess_one(author, target, kind, shapes[kind], function)
+                    if changed is None:
+                        return False
+                    shapes = {**shapes, kind: changed[0]}
+            target.variants[variant] = shapes
+        target.variant = variant
+        return True
 
     def _preprocess_one(
-        self, author: Loading, target: Loading, kind: str, function: Callable[[Any], Any]
-    ) -> None:
-        """Apply one function; it works on a copy, so a failing one changes nothing."""
-        before = target.shapes[kind]
+        self,
+        author: Loading,
+        target: Loading,
+        kind: str,
+        before: Any,
+        function: Callable[[Any], Any],
+    ) -> tuple[Any] | None:
+        """Apply one function to a copy and return what it makes, None if that fails."""
         try:
             assert author.resident is not None
             with author.resident.running():
                 after = function(_copy(kind, before))
             if type(after) is not type(before):
-                raise _other_type(author, target, kind, after)  # noqa: TRY301 - as a fault of it
-            target.shapes = {
-                **target.shapes,
-                kind: recheck(author.name, target.candidate.folder, kind, after),
-            }
+                raise other_type(author, target, kind, after)  # noqa: TRY301 - as a fault of it
+            return (recheck(author.name, target.candidate.folder, kind, after),)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - likewise
-            if author.is_active:
-                self.fail(author, Status.FAILED, _in_register(author, error))
+            self.fail(author, Status.FAILED, in_register(author, error))
+            return None
 
 
 def _copy(kind: str, shape: Any) -> Any:
@@ -328,66 +370,3 @@ def _distribution(name: str | None) -> Distribution | None:
         with suppress(PackageNotFoundError):
             return distribution(name)
     return None
-
-
-def _not_imported(loading: Loading, error: BaseException) -> LoadError:
-    problem = Problem(
-        where=str(loading.candidate.folder),
-        what=f"import of {loading.candidate.module}",
-        found=f"{type(error).__name__}: {describe_error(error)}",
-        expected="a module that can be imported",
-        advice="see the traceback",
-    )
-    wrapped = LoadError(problem)
-    wrapped.__cause__ = error
-    return wrapped
-
-
-def _in_register(loading: Loading, error: BaseException) -> PluginError:
-    """Return the error of ``register()`` as one of ours, with the plugin's own as its cause."""
-    if isinstance(error, PluginError):
-        return error
-    wrapped = PEPError(
-        f"{loading.name}: register() raised {type(error).__name__}: {describe_error(error)}"
-    )
-    wrapped.__cause__ = error
-    return wrapped
-
-
-def describe_error(error: BaseException) -> str:
-    """Return the text of an exception of somebody else's, fit for one line of a log."""
-    try:
-        return clean(str(error), 300) or "no message"
-    except Exception:  # noqa: BLE001 - its own __str__ may fail
-        return "no readable message"
-
-
-def _other_type(author: Loading, target: Loading, kind: str, after: object) -> PEPError:
-    return PEPError(
-        f"plugin {author.name!r}: p3[{target.name!r}][{kind!r}] returned {describe(after)}, "
-        f"expected a {type(target.shapes[kind]).__name__} as it was given"
-    )
-
-
-def _equal_names(winner: Loading, loser: Loading) -> ConflictError:
-    return ConflictError(
-        Problem(
-            where=str(loser.candidate.folder),
-            what="__plugin_name__",
-            found=f"{loser.name!r}, the name of the plugin in {winner.candidate.folder} too",
-            expected="a name that no other plugin has",
-            advice="rename or remove one of the two",
-        )
-    )
-
-
-def _wrong_version(manifest: Manifest) -> ProblemsError:
-    return ManifestError(
-        Problem(
-            where=f"{manifest.package}/__init__.py",
-            what="__appversion__",
-            found=manifest.appversion,
-            expected=f"a range that has Flask-PluginKit {__version__}",
-            advice="install a version of the plugin made for this one",
-        )
-    )

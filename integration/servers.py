@@ -84,7 +84,21 @@ def gunicorn(
 ) -> Iterator[str]:
     """The address of a gunicorn that serves ``module:app`` of a folder."""
     port = free_port()
-    words = ["-m", "gunicorn", "--workers", str(workers), "--bind", f"127.0.0.1:{port}", target]
-    log = folder / "gunicorn.log"
-    with running([sys.executable, "-P", *words], log, lambda: answers(port), cwd=folder, env=env):
+    with running_gunicorn(folder, target, port, ["--workers", str(workers)], env):
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running_gunicorn(
+    folder: Path,
+    target: str,
+    port: int,
+    options: list[str],
+    env: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A gunicorn with these options, at a port of the loopback address."""
+    words = ["-m", "gunicorn", *options, "--bind", f"127.0.0.1:{port}", target]
+    log = folder / "gunicorn.log"
+    command = [sys.executable, "-P", *words]
+    with running(command, log, lambda: answers(port), cwd=folder, env=env) as process:
+        yield process

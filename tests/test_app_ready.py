@@ -64,6 +64,34 @@ def test_it_runs_in_an_application_context_after_everything_else(host: Host) -> 
     assert host.module("a").seen == [True, True, "LocalProxy"]
 
 
+def test_it_builds_the_urls_of_other_plugins(host: Host) -> None:
+    """Also of those that come later; matched they are when the host has registered its own."""
+    body = """
+from flask import url_for
+with app.test_request_context():
+    seen.append(url_for("page"))
+    seen.append(url_for("page", number=2))
+    seen.append(url_for("home"))
+"""
+    host.app.add_url_rule("/", "home", lambda: "home")
+    host.plugin("a", ready(body))
+    host.plugin(
+        "b",
+        """
+        def page(number=0):
+            return f"page {number}"
+        def register():
+            rules = ("/page/<int:number>", "/page")
+            return {"vep": [{"rule": r, "view_func": page, "endpoint": "page"} for r in rules]}
+        """,
+    )
+    host.start()
+    assert host.module("a").seen == ["/page", "/page/2", "/"]
+    assert (host.get("/page"), host.get("/page/2")) == ("page 0", "page 2")
+    pages = [rule.rule for rule in host.app.url_map.iter_rules("page")]
+    assert sorted(pages) == ["/page", "/page/<int:number>"]
+
+
 def test_it_sees_what_other_plugins_registered(host: Host) -> None:
     """In 3.x it ran before anything was there."""
     host.plugin(

@@ -28,6 +28,7 @@ from flask_pluginkit.barrier import (
     owned,
     run_as_host,
 )
+from flask_pluginkit.breaker import Breaker, Limits
 from flask_pluginkit.exceptions import RunError
 
 
@@ -39,6 +40,15 @@ class Home:
         self.strict = False
         self.claimed: tuple[type[Exception], ...] = ()
         self.asked: list[bool] = []
+        self.tripped: list[tuple[str, str]] = []
+
+    def new_breaker(self) -> Breaker:
+        """One that trips late."""
+        return Breaker(Limits(faults=1000))
+
+    def trip(self, resident: Resident, point: str) -> None:
+        """Note whose faults were too many."""
+        self.tripped.append((resident.name, point))
 
     def is_strict(self) -> bool:
         """As the application says."""
@@ -285,15 +295,33 @@ def test_an_exception_without_room_for_a_mark_is_a_fault_too(resident: Resident)
     assert resident.meter("x").errors == 1
 
 
-@pytest.mark.parametrize("raised", [KeyboardInterrupt, GeneratorExit])
-def test_what_ends_programs_passes(resident: Resident, raised: type[BaseException]) -> None:
-    """It isn't the plugin's to begin with."""
+class Killed(BaseException):
+    """What servers without threads throw into code that is to stop."""
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    """A function that fails with `error`."""
 
     def stop() -> None:
-        raise raised
+        raise error
 
-    with pytest.raises(raised):
-        guard(stop, resident, "x", "")()
+    return stop
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        Killed(),
+        BaseExceptionGroup("tasks", [ValueError(), KeyboardInterrupt()]),
+        BaseExceptionGroup("tasks", [BaseExceptionGroup("more", [SystemExit(), Killed()])]),
+    ],
+)
+def test_what_ends_programs_passes(resident: Resident, error: BaseException) -> None:
+    """It isn't the plugin's to begin with, among the errors of several tasks neither."""
+    with pytest.raises(type(error)) as caught:
+        guard(raising(error), resident, "x", "")()
+    assert caught.value is error
     assert resident.meter("x").errors == 0
     assert whose() is None
 
@@ -320,6 +348,33 @@ def test_a_plugins_exit_without_fallback_is_an_error_for_flask(resident: Residen
     with pytest.raises(RunError, match=r"'hello' called sys\.exit\(3\) at view x") as caught:
         guard(lambda: sys.exit(3), resident, "view x")()
     assert isinstance(caught.value.__cause__, SystemExit)
+
+
+class Own(BaseException):
+    """An exception that a plugin made for itself."""
+
+    __module__ = "plugins.hello.errors"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        GeneratorExit(),
+        BaseException("stop"),
+        Own(),
+        asyncio.CancelledError(),
+        BaseExceptionGroup("tasks", [ValueError(), SystemExit(1)]),
+        BaseExceptionGroup("tasks", [BaseExceptionGroup("more", [Own(), GeneratorExit()])]),
+    ],
+)
+def test_whatever_a_plugin_raises_itself_is_a_fault(
+    resident: Resident, error: BaseException
+) -> None:
+    """Servers catch exceptions alone: anything else would end their thread."""
+    resident.module = "plugins.hello"
+    assert guard(raising(error), resident, "x", "contained")() == "contained"
+    assert resident.meter("x").errors == 1
+    assert f"plugin 'hello' raised {type(error).__name__} at x" in resident.last_fault
 
 
 class Server:
@@ -350,6 +405,21 @@ def test_a_servers_exit_passes(resident: Resident) -> None:
         guard(lambda: signal.raise_signal(signal.SIGUSR1), resident, "x", "")()
     assert resident.meter("x").errors == 0
     assert whose() is None
+
+
+@pytest.mark.usefixtures("handled")
+def test_a_servers_exit_among_others_passes(resident: Resident) -> None:
+    """As a group of tasks hands it on."""
+
+    def run() -> None:
+        try:
+            signal.raise_signal(signal.SIGUSR1)
+        except SystemExit as error:
+            raise BaseExceptionGroup("tasks", [ValueError(), error]) from None
+
+    with pytest.raises(BaseExceptionGroup):
+        guard(run, resident, "x", "")()
+    assert resident.meter("x").errors == 0
 
 
 # ---- what views stream -----------------------------------------------------------------------

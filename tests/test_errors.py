@@ -311,3 +311,13 @@ def test_an_abort_in_a_handlers_page_is_flasks_business(host: Host) -> None:
     host.start(strict=False)
     host.app.register_error_handler(404, lambda error: abort(410))
     assert host.open("/nowhere").status_code == 500
+
+
+def test_a_table_that_the_application_put_there_needs_no_defaults(host: Host) -> None:
+    """A plain dict has no scope that nothing was registered for; plugins are contained still."""
+    host.plugin("a", "def fail():\n    1 / 0\ndef register():\n    return {'dcp': {'e': fail}}\n")
+    host.start(strict=False)
+    host.app.error_handler_spec = {}
+    assert host.render("[{{ emit_dcp('e') }}]") == "[]"
+    assert not claims_error(host.app, KeyError(), broad=True)
+    assert own_handler(host.app, NotFound()) is None

@@ -82,6 +82,7 @@ REFUSED: list[tuple[str, object, str, str]] = [
     ("dcp", [{"event": "e", "callback": view, "position": "up"}], "dcp[0]['position']", "left"),
     ("cli", view, "cli[0]", "a click.Command"),
     ("cli", [command, click.Command(None)], "cli[1]", "with a name"),
+    ("cli", [command, click.Command("more"), command], "cli[2]: name", "no other one has"),
     ("signal", ready, "signal", "a dict or a list of pairs"),
     ("signal", [view], "signal[0]", "a pair"),
     ("signal", [("request_finished", view)], "signal[0]", "a blinker signal"),

@@ -19,18 +19,22 @@ import flask_pluginkit
 # another layer instead.
 TABLE = (
     ("attribution", "durable", "exceptions", "finding", "ordering", "responses", "text", "version"),
+    ("breaker", "contexts", "pulse", "reports"),
     ("findings", "importing", "names", "pip", "points", "source", "state", "storage", "versions"),
-    ("kinds", "metadata"),
-    ("manifest", "options"),
+    ("kinds", "metadata", "seats"),
+    ("manifest", "options", "roster"),
     ("discovery",),
     ("snapshot",),
     ("barrier", "loading", "requirements"),
     ("live",),
-    ("records", "startup"),
+    ("inventory", "loadings", "records"),
+    ("startup",),
     ("enlistment",),
     ("application",),
+    ("following",),
+    ("health", "switching"),
     ("manager",),
-    ("_compat", "utils"),
+    ("_compat", "cli", "metrics", "utils"),
     ("",),  # the package's own __init__, which only hands on names
 )
 LAYERS = {name: layer for layer, names in enumerate(TABLE) for name in names}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +66,8 @@ def site_of(host: Host) -> Site:
 
 def publish(host: Host, status: Status) -> None:
     """Make a new snapshot the current one, in which ``hello`` has this status."""
-    site = site_of(host)
-    site._publish(
-        replace(plugin, status=status) if plugin.name == "hello" else plugin
-        for plugin in site.current.plugins
-    )
+    switch = host.pm.enable_plugin if status is Status.ACTIVE else host.pm.disable_plugin
+    switch("hello")
 
 
 def toggle_off(host: Host) -> None:
@@ -418,10 +414,9 @@ def test_a_change_in_the_other_application_changes_nothing_here(two: tuple[Host,
     one, other = two
 
     def disable_and_ask() -> str:
-        site = site_of(other)
-        site._publish(replace(p, status=Status.DISABLED) for p in site.current.plugins)
-        site = site_of(one)
-        site._publish(replace(p, status=Status.DISABLED) for p in site.current.plugins)
+        for each in (other, one):
+            for plugin in each.pm.plugins:
+                each.pm.disable_plugin(plugin.name)
         return f"[{other.get('/nav')}]"
 
     one.app.config["OTHER"] = disable_and_ask

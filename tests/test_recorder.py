@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import Rule, Submount
 
 from flask_pluginkit.barrier import Resident
+from flask_pluginkit.live.keeping import RECORDING
 from flask_pluginkit.live.recorder import FUNCTION_LISTS, FUNCTION_TABLES, Recording, Tables
-from flask_pluginkit.live.tables import RECORDING
 from flask_pluginkit.points import Contribution, ErrorHandler, Hook, Named, Route
 from flask_pluginkit.snapshot import build
 
@@ -36,7 +37,7 @@ class Recorder:
         self.before = self.state()
         self.settled = 0
         self.tables = Tables(self.app, lambda: EMPTY, self.settle)
-        home: Any = None
+        home: Any = SimpleNamespace(new_breaker=lambda: None)
         self.resident = Resident(home, "hello", Path("/nowhere"))
         self.recording = self.tables.recording(self.resident)
 
@@ -149,7 +150,9 @@ def test_a_recording_leaves_the_applications_tables_alone(recorder: Recorder) ->
         lambda table: table[None].insert(0, nothing),
         lambda table: table[None].extend([nothing]),
         lambda table: table.setdefault(None, []).append(nothing),
-        lambda table: table.__setitem__(None, [nothing]),
+        lambda table: table.__setitem__(None, [*table[None], nothing]),
+        lambda table: table.update({None: [*table[None], nothing]}),
+        lambda table: table.__ior__({None: [nothing, *table[None]]}),
         lambda table: table[None].__iadd__([nothing]),
     ],
 )

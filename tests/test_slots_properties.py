@@ -164,7 +164,7 @@ class Bench:
     def emit(self, found: tuple[TemplatePart, ...], **context: Any) -> str:
         """Render these parts as one slot."""
         slot = Slot("s", found, found, found)
-        snapshot = replace(pinned(self.site), slots={"s": slot}, memo={})
+        snapshot = replace(pinned(self.site), slots={"s": slot})
         emitted = Slots(self.app, lambda: snapshot, lambda: False).emit("s", **context)
         return without_addresses(emitted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -50,6 +51,7 @@ def owned_command(command: click.Command, resident: Resident) -> click.Command:
     return owned
 
 
+@cache
 def reserved_names() -> frozenset[str]:
     """Return the command names that never reach the application.
 

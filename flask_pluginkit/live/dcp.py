@@ -15,7 +15,7 @@ from flask_pluginkit.exceptions import NotCallableError, PluginError
 from flask_pluginkit.snapshot import Snapshot
 from flask_pluginkit.text import clean
 
-from .slots import fault_box
+from .slots import fault_box, no_name
 
 _FAILED: Any = object()
 
@@ -26,11 +26,18 @@ AFTER = ("right", "after")
 class _Connection:
     """One function at one event, with the plugin that pushed it."""
 
-    __slots__ = ("call", "callback", "owner")
+    __slots__ = ("call", "callback", "owner", "variant")
 
-    def __init__(self, event: str, callback: Callable[..., Any], owner: Resident | None) -> None:
+    def __init__(
+        self,
+        event: str,
+        callback: Callable[..., Any],
+        owner: Resident | None,
+        variant: tuple[str, ...] | None,
+    ) -> None:
         self.callback = callback
         self.owner = owner
+        self.variant = variant
         self.call = as_text(callback)
         if owner is not None:
             self.call = guard(self.call, owner, f"dcp {event}", _FAILED)
@@ -55,7 +62,13 @@ class DcpManager:
             for event, connections in self._events.items()
         }
 
-    def push(self, event: str, callback: Callable[..., Any], position: str = "right") -> None:
+    def push(
+        self,
+        event: str,
+        callback: Callable[..., Any],
+        position: str = "right",
+        variant: tuple[str, ...] | None = None,
+    ) -> None:
         """Add `callback` to `event`, for the plugin whose code is running.
 
         Args:
@@ -64,6 +77,7 @@ class DcpManager:
                 tuple of these, or None.
             position: ``"right"`` or ``"after"`` for the end, ``"left"`` or ``"before"`` for
                 the beginning.
+            variant: for what ``register()`` returned: of which variant it is a part.
 
         Raises:
             PluginError: `event` or `position` is wrong.
@@ -78,7 +92,7 @@ class DcpManager:
             raise PluginError(
                 f"Invalid position: expected one of {', '.join(BEFORE + AFTER)}, found {position!r}"
             )
-        connection = _Connection(event, callback, self._owner())
+        connection = _Connection(event, callback, self._owner(), variant)
         # emit() reads without the lock: so a deque is replaced, not changed
         with self._lock:
             before = self._events.get(event, ())
@@ -108,15 +122,22 @@ class DcpManager:
         connections = self._events.get(event, ())
         return tuple(c.owner.name for c in connections if c.owner is not None)
 
-    def forget(self, owner: Resident) -> None:
-        """Remove everything that `owner` pushed."""
+    def forget(self, owner: Resident, *variants: tuple[str, ...] | None) -> None:
+        """Remove what `owner` pushed as a part of these variants; None is at run time."""
         with self._lock:
             for event, connections in self._events.items():
-                self._events[event] = deque(c for c in connections if c.owner is not owner)
+                self._events[event] = deque(
+                    c for c in connections if c.owner is not owner or c.variant not in variants
+                )
 
     def emit(self, event: str, /, *args: Any, **kwargs: Any) -> Markup:
         """Call the functions of `event` and join what they return, as safe HTML."""
-        connections = self._events.get(event)
+        try:
+            connections = self._events.get(event)
+        except TypeError:  # a list, for example
+            if self._pin is None:
+                raise
+            return no_name("emit_dcp", "the name of an event", event, self._pin().site)
         if not connections:
             return Markup("")
         active = self._pin().active if self._pin is not None else {}
@@ -126,6 +147,8 @@ class DcpManager:
             if owner is not None:
                 plugin = active.get(owner.name)
                 if plugin is None or plugin.resident is not owner:
+                    continue
+                if connection.variant is not None and connection.variant != plugin.variant:
                     continue
             result = connection.call(*args, **kwargs)
             results.append(_in_place_of_fault(owner, event) if result is _FAILED else result)

@@ -44,7 +44,7 @@ def own_handler(app: Flask, error: Exception) -> Callable[..., Any] | None:
     scopes = (*(request.blueprints if has_request_context() else ()), None)
     for which in dict.fromkeys((code, None)):
         for scope in scopes:
-            handlers = app.error_handler_spec[scope][which]
+            handlers = _handlers(app, scope, which)
             for kind in type(error).__mro__:
                 # dict's own get: the map's get would give the plugins' handlers
                 if (found := dict.get(handlers, kind)) is not None:
@@ -61,10 +61,19 @@ def claims_error(app: Flask, error: Exception, broad: bool) -> bool:
     """
     scopes = (*(request.blueprints if has_request_context() else ()), None)
     for scope in scopes:
-        handlers = app.error_handler_spec[scope][None]
+        handlers = _handlers(app, scope, None)
         for kind in type(error).__mro__:
             if kind in _BROAD and not broad:
                 break
             if handlers and handlers.get(kind) is not None:
                 return True
     return False
+
+
+def _handlers(app: Flask, scope: str | None, code: int | None) -> dict[Any, Any]:
+    """Return the handlers of one scope and code."""
+    try:
+        found: dict[Any, Any] = app.error_handler_spec[scope][code]
+    except KeyError:  # a table that the application has put there has no defaults
+        return {}
+    return found

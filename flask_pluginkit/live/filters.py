@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import Any
 
@@ -11,7 +11,6 @@ from jinja2.bccache import Bucket
 from jinja2.runtime import Context
 
 from flask_pluginkit.barrier import Resident, guard
-from flask_pluginkit.snapshot import Snapshot
 
 _ARGUMENT_OF: dict[str, Callable[[Context], Any]] = {
     "context": lambda context: context,
@@ -53,9 +52,11 @@ class NamedCache(BytecodeCache):
     and in the next one that filter can be the application's own.
     """
 
-    def __init__(self, cache: BytecodeCache, pin: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self, cache: BytecodeCache, offers: Callable[[], Mapping[tuple[str, str], str]]
+    ) -> None:
         self.cache = cache
-        self.pin = pin
+        self.offers = offers
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.cache, name)
@@ -64,8 +65,7 @@ class NamedCache(BytecodeCache):
         self, environment: Environment, name: str, filename: str | None, source: str
     ) -> Bucket:
         """Return the bucket of a template; its checksum is that of the source and the names."""
-        tables = self.pin().tables
-        names = " ".join(sorted((*tables["filter"], *tables["test"])))
+        names = " ".join(sorted(name for _kind, name in self.offers()))
         return self.cache.get_bucket(
             environment, name, filename, f"{source}\0{names}" if names else source
         )

@@ -1,4 +1,4 @@
-"""The few functions that stand in Flask's tables for all plugins, and the pin of a request.
+"""The few functions that stand in Flask's tables for all plugins.
 
 One function a table asks the pinned snapshot and runs a tuple loop. Tables that no plugin
 uses get none: what isn't used costs nothing.
@@ -7,16 +7,19 @@ uses get none: what isn't used costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from contextvars import ContextVar
+from time import perf_counter
 from typing import Any, Final
 
 from flask import Flask
 from werkzeug.routing import BuildError
 from werkzeug.wrappers import Response
 
-from flask_pluginkit.barrier import OWNER
-from flask_pluginkit.snapshot import ENVIRON_KEY, PIN, Snapshot, pinned
+from flask_pluginkit.barrier import OWNER, Meter, Running, on_exit, on_fault
+from flask_pluginkit.points import Hook
+from flask_pluginkit.snapshot import Chain, Snapshot, pinned
+
+from .tables import FunctionList
 
 Key = tuple[str, str | None]
 
@@ -29,36 +32,6 @@ CONTEXT_PROCESSORS: Final[Key] = ("template_context_processors", None)
 
 WITHOUT_VALUES: ContextVar[bool] = ContextVar("flask_pluginkit.without_values", default=False)
 """Set while a slot asks for variables: it puts the ``tcp`` values in itself, copying once."""
-
-
-class PinLayer:
-    """The WSGI layer that pins the current snapshot for the length of a request."""
-
-    def __init__(self, wsgi_app: Any, site: Any) -> None:
-        self.wsgi_app = wsgi_app
-        self.site = site
-        # holds "update" as long as something waits to be settled (`live.routes`)
-        self.map_state = vars(site.app.url_map)
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Run the application with the snapshot pinned.
-
-        The ContextVar is for everything inside this call. The environ is for what comes
-        after it: streams and the teardown that follows them. The first request settles what
-        it is to see; a conflict that raises then does so again below, where Flask handles it.
-        """
-        if "update" in self.map_state:
-            with suppress(Exception):
-                self.site.app.url_map.update()
-        environ[ENVIRON_KEY] = snapshot = self.site.current
-        token = PIN.set(snapshot)
-        # a request that a plugin's view sends to an application isn't that plugin's code
-        owner = OWNER.set(None)
-        try:
-            return self.wsgi_app(environ, start_response)
-        finally:
-            OWNER.reset(owner)
-            PIN.reset(token)
 
 
 class Dispatchers:
@@ -81,60 +54,147 @@ class Dispatchers:
 
     def _install(self, table: str, scope: str | None) -> None:
         function = self._make(table, scope)
-        functions = getattr(self.app, table)
-        if isinstance(functions, dict):
-            functions = functions[scope]
+        place = getattr(self.app, table)
+        functions = list(place[scope]) if isinstance(place, dict) else list(place)
         if scope is None:
             # the application's own context processors and Flask's come after, and so win
             index = 0 if (table, scope) == CONTEXT_PROCESSORS else self.places.get(table)
         else:
             index = None
-        list.insert(functions, len(functions) if index is None else index, function)
+        functions.insert(len(functions) if index is None else index, function)
+        # a new list, as requests of other threads run through the old one
+        if isinstance(place, dict):
+            place[scope] = functions
+        else:
+            setattr(self.app, table, FunctionList(table, scope, functions))
 
     def _make(self, table: str, scope: str | None) -> Callable[..., Any]:
         site = self.site
         key = (table, scope)
 
-        def functions() -> tuple[Any, ...]:
-            return pinned(site).hooks.get(key, ())
+        def chain() -> Chain:
+            return pinned(site).hooks.get(key, _NOTHING)
 
-        if key == CONTEXT_PROCESSORS:
-            return _all_variables(lambda: pinned(site))
         match table:
             case "before_request_funcs":
-                return _first_answer(functions)
-            case "url_build_error_handlers":
-                return _first_url(functions)
+                return lambda: call_until_answered(chain())
             case "after_request_funcs":
-                return _responses(functions)
-            case "template_context_processors" | "shell_context_processors":
-                return _variables(functions)
-            case _:
-                return _each(functions)
+                # 3.x ignored what they returned, and so its plugins return anything
+                return lambda response: call_in_turn(chain(), response, Response)
+            case "teardown_request_funcs" | "teardown_appcontext_funcs":
+                return lambda error: call_in_turn(chain(), error, ())
+            case "template_context_processors" if scope is None:
+                return _all_variables(lambda: pinned(site))
+        others = {
+            "template_context_processors": _variables,
+            "shell_context_processors": _variables,
+            "url_build_error_handlers": _first_url,
+        }
+        return others.get(table, _each)(chain)
 
 
-def _first_answer(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
-    """Make the function of a table whose first answer that isn't None counts."""
+_NOTHING: Final = Chain((), ())
 
-    def plugins(*args: Any) -> Any:
-        for function in functions():
-            answer = function(*args)
+
+def call_hook(hook: Hook, *args: Any) -> Any:
+    """Call one hook as `guard` has functions called."""
+    meter: Meter = hook.meter
+    token = OWNER.set(hook.resident)
+    started = perf_counter()
+    try:
+        answer = hook.function(*args)
+    except BaseException as error:  # noqa: BLE001 - a barrier
+        return hook_fault(hook, error, started)
+    else:
+        meter.add(perf_counter() - started)
+        return answer
+    finally:
+        OWNER.reset(token)
+
+
+def hook_fault(hook: Hook, error: BaseException, started: float) -> Any:
+    """Do with the error of a hook, called at `started`, what `guard` does; return what it does."""
+    try:
+        if isinstance(error, Exception):
+            return on_fault(hook.resident, hook.meter, error, hook.fallback, final=hook.final)
+        return on_exit(hook.resident, hook.meter, error, hook.fallback)
+    finally:
+        hook.meter.add(perf_counter() - started)
+
+
+def call_until_answered(chain: Chain) -> Any:
+    """Call hooks that take nothing; the first answer that isn't None ends it and is returned.
+
+    As `call_hook` for each, with the owner set once and the clock read once for each.
+    """
+    running = Running()
+    token = OWNER.set(running)
+    started = perf_counter()
+    try:
+        for function, meter in chain.rows:
+            running.meter = meter
+            try:
+                answer = function()
+            except BaseException as error:  # noqa: BLE001 - a barrier
+                answer = hook_fault(chain.hook(function, meter), error, started)
+                started = perf_counter()
+            else:
+                now = perf_counter()
+                seconds = now - started
+                started = now
+                meter.calls += 1
+                meter.total += seconds
+                if seconds > meter.slowest:
+                    meter.slowest = seconds
             if answer is not None:
                 return answer
-        return None
+    finally:
+        running.meter = None
+        OWNER.reset(token)
+    return None
 
-    return plugins
+
+def call_in_turn(chain: Chain, value: Any, kind: type | tuple[()]) -> Any:
+    """Call all hooks with `value`; an answer of the type `kind` replaces it. Returns the last.
+
+    As `call_hook` for each, with the owner set once and the clock read once for each.
+    """
+    running = Running()
+    token = OWNER.set(running)
+    started = perf_counter()
+    try:
+        for function, meter in chain.rows:
+            running.meter = meter
+            try:
+                answer = function(value)
+            except BaseException as error:  # noqa: BLE001 - a barrier
+                answer = hook_fault(chain.hook(function, meter), error, started)
+                started = perf_counter()
+            else:
+                now = perf_counter()
+                seconds = now - started
+                started = now
+                meter.calls += 1
+                meter.total += seconds
+                if seconds > meter.slowest:
+                    meter.slowest = seconds
+            if answer is not value and isinstance(answer, kind):
+                value = answer
+    finally:
+        running.meter = None
+        OWNER.reset(token)
+    return value
 
 
-def _first_url(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
+def _first_url(chain: Callable[[], Chain]) -> Callable[..., Any]:
     """Make the function of ``url_build_error_handlers``.
 
     As in Flask, a handler that doesn't know a URL raises the error that the next one gets.
     """
 
     def plugins(error: BuildError, endpoint: str, values: dict[str, Any]) -> Any:
-        for function in functions():
-            answer = function(error, endpoint, values)
+        for hook in chain().hooks:
+            answer = call_hook(hook, error, endpoint, values)
             if isinstance(answer, BuildError):
                 error = answer
             elif answer is not None:
@@ -144,30 +204,13 @@ def _first_url(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
     return plugins
 
 
-def _responses(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., Any]:
-    """Make the function of a table whose functions take and may replace the response.
-
-    3.x ignored what they returned, and so its plugins return anything: only a response
-    counts.
-    """
-
-    def plugins(response: Any) -> Any:
-        for function in functions():
-            answer = function(response)
-            if isinstance(answer, Response):
-                response = answer
-        return response
-
-    return plugins
-
-
-def _variables(functions: Callable[[], tuple[Any, ...]]) -> Callable[[], dict[str, Any]]:
+def _variables(chain: Callable[[], Chain]) -> Callable[[], dict[str, Any]]:
     """Make the function of a table whose functions give dicts of variables."""
 
     def plugins() -> dict[str, Any]:
         variables: dict[str, Any] = {}
-        for function in functions():
-            variables.update(function() or {})
+        for hook in chain().hooks:
+            variables.update(call_hook(hook) or {})
         return variables
 
     return plugins
@@ -183,22 +226,22 @@ def _all_variables(pin: Callable[[], Snapshot]) -> Callable[[], dict[str, Any]]:
             # for this one question only: another processor may render a page of its own
             WITHOUT_VALUES.set(False)
             variables = {}
-        if not snapshot.context_processors:
+        if (chain := snapshot.hooks.get(CONTEXT_PROCESSORS)) is None:
             # Flask only reads it
             return variables  # type: ignore[return-value]
         variables = dict(variables)
-        for function in snapshot.context_processors:
-            variables.update(function() or {})
+        for hook in chain.hooks:
+            variables.update(call_hook(hook) or {})
         return variables
 
     return plugins
 
 
-def _each(functions: Callable[[], tuple[Any, ...]]) -> Callable[..., None]:
+def _each(chain: Callable[[], Chain]) -> Callable[..., None]:
     """Make the function of a table whose functions are called for what they do."""
 
     def plugins(*args: Any) -> None:
-        for function in functions():
-            function(*args)
+        for hook in chain().hooks:
+            call_hook(hook, *args)
 
     return plugins

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial, update_wrapper
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from flask import Flask
+from flask.templating import _default_template_ctx_processor
 from werkzeug.routing import BuildError, Rule
 
-from flask_pluginkit.barrier import RAISE, Resident, guard, guard_view
-from flask_pluginkit.points import Contribution, ErrorHandler, Hook, Named, Route
+from flask_pluginkit.barrier import RAISE, Resident, guard, guard_view, run_as
+from flask_pluginkit.points import GUARDS, Contribution, ErrorHandler, Hook, Named, Route
 from flask_pluginkit.snapshot import LAST_IN_FIRST_OUT, Snapshot
 from flask_pluginkit.text import as_text
 
@@ -26,12 +27,14 @@ from . import routes
 from .commands import owned_command
 from .errors import guard_handler
 from .filters import jinja_callable
+from .handlers import HandlerTable
+from .keeping import RECORDING, tables_kept
+from .mounts import noting
 from .tables import (
     HOST_REGISTERS,
-    RECORDING,
     FunctionList,
     FunctionTable,
-    HandlerTable,
+    LiveBlueprints,
     LiveDict,
     LiveFunctions,
 )
@@ -50,10 +53,6 @@ FUNCTION_LISTS: Final = (
     "url_build_error_handlers",
 )
 
-GUARDS: Final = frozenset({"before_request_funcs", "url_value_preprocessors"})
-"""Tables whose functions may protect something: a fault in one must not open a door."""
-
-
 _FUNCTIONS: Final = (
     FunctionType, MethodType, BuiltinFunctionType, partial, type(lru_cache(lambda: None)),
 )  # fmt: skip
@@ -62,10 +61,22 @@ _FUNCTIONS: Final = (
 class Recording:
     """What one plugin registers, as contributions in the order in which they came."""
 
-    def __init__(self, app: Flask, resident: Resident, url_map: Any, make_rule: Any) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        resident: Resident,
+        make_rule: Callable[[Rule], routes.LiveRule],
+        variant: tuple[str, ...],
+        pin: Callable[[], Snapshot],
+    ) -> None:
         self.app = app
+        self.pin = pin
+        self.sees_own = False
+        """Whether what this plugin has registered before is there for it: as in a process that
+        starts, it isn't when the plugin registers once more."""
         self.resident = resident
-        self.url_map = url_map
+        self.variant = variant
+        """Which variant of what the plugin registers this is: by whom it was preprocessed."""
         self.make_rule = make_rule
         self.blueprint: str | None = None
         self.parent: str | None = None
@@ -85,11 +96,19 @@ class Recording:
         token = RECORDING.set(self)
         before, self.is_running = self.is_running, True
         try:
-            with self.resident.running():
+            kept = tables_kept(self.app, self.resident.name, (*FUNCTION_TABLES, *FUNCTION_LISTS))
+            with kept, self.resident.running():
                 yield
         finally:
             self.is_running = before
             RECORDING.reset(token)
+
+    def successor(self) -> Recording:
+        """Return an empty recording that knows the names which this one has taken."""
+        more = Recording(self.app, self.resident, self.make_rule, self.variant, self.pin)
+        more.sees_own = True
+        more._raw = {kind: dict(entries) for kind, entries in self._raw.items()}
+        return more
 
     def add(self, item: Contribution) -> None:
         """Take a contribution that is made already."""
@@ -115,19 +134,31 @@ class Recording:
         """Give what was taken for a table, as the plugin gave it."""
         return self._raw.get(kind, {})
 
+    def others(self, kind: str, live: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the entries of a table that are there for the plugin that registers."""
+        if self.sees_own or not live:
+            return live
+        owners, own = self.pin().owners, self.resident.name
+        return {name: value for name, value in live.items() if owners.get((kind, name)) != own}
+
     def hook(self, table: str, scope: str | None, function: Any, recorded: bool = True) -> None:
         """Take a function of a function table; ``hep`` functions aren't `recorded`."""
+        if function is _default_template_ctx_processor:
+            # Flask's own, which each blueprint brings along: the application has run it already
+            return
         if table in GUARDS:
             fallback = None if self.resident.optional else RAISE
         else:
             fallback = {} if table.endswith("context_processors") else None
         point = table.removesuffix("_funcs")
         called = self.app.ensure_sync(function)
+        if called is not function:
+            # what it starts in a copy of its context may outlive the loop that calls it
+            called = run_as(self.resident, called)
         if table.endswith("context_processors"):
             called = _checked_variables(called)
         elif table == "url_build_error_handlers":
             called = _with_build_error(called)
-        called = guard(called, self.resident, point, fallback, final=table in LAST_IN_FIRST_OUT)
         self.add(
             Hook(
                 owner=self.resident.name,
@@ -136,6 +167,10 @@ class Recording:
                 scope=scope,
                 function=called,
                 recorded=recorded,
+                resident=self.resident,
+                meter=self.resident.meter(point),
+                fallback=fallback,
+                final=table in LAST_IN_FIRST_OUT,
             )
         )
 
@@ -157,7 +192,7 @@ class Recording:
     def rule(self, rule: Rule) -> None:
         """Take a routing rule; binding it now shows whether it can be compiled."""
         live = self.make_rule(rule)
-        live.bind(self.url_map)
+        live.bind(self.app.url_map)
         keys = () if live.build_only else tuple(routes.claim_keys(live))
         owner = self.resident.name
         self.add(Route(owner=owner, blueprint=self.blueprint, rule=live, keys=keys))
@@ -256,7 +291,7 @@ class Tables:
     def _attach(self, settle: Callable[[], None]) -> None:
         app = self.app
         self._live_dict(app, "view_functions", "endpoint")
-        self._live_dict(app, "blueprints", "blueprint")
+        self._live_dict(app, "blueprints", "blueprint", LiveBlueprints)
         self._live_dict(app.cli, "commands", "command")
         self._live_dict(app.jinja_env, "filters", "filter", LiveFunctions)
         self._live_dict(app.jinja_env, "tests", "test", LiveFunctions)
@@ -300,6 +335,17 @@ class Tables:
         self.app.jinja_env.globals = self.dicts["global"].own()
         self.forget_templates()
 
+    def live_globals(self) -> bool:
+        """Let Jinja see the globals of plugins, now that one offers any; True if it didn't."""
+        live = self.dicts["global"]
+        if self.app.jinja_env.globals is live:
+            return False
+        for name, value in self.app.jinja_env.globals.items():
+            dict.__setitem__(live, name, value)
+        self.app.jinja_env.globals = live
+        self.forget_templates()
+        return True
+
     def forget_templates(self) -> None:
         """Let Jinja load templates anew.
 
@@ -326,16 +372,18 @@ class Tables:
                 check(name)
 
         self.replace(self.app, "_check_setup_finished", check_unless_recording)
-        for name in ("add_url_rule", "register_blueprint"):
-            self.replace(self.app, name, _as_host(getattr(self.app, name)))
+        self.replace(self.app, "add_url_rule", _as_host(self.app.add_url_rule))
+        told = cast("LiveBlueprints", self.app.blueprints).told
+        register = noting(self.app.register_blueprint, told)
+        self.replace(self.app, "register_blueprint", _as_host(register))
 
-    def recording(self, resident: Resident) -> Recording:
+    def recording(self, resident: Resident, variant: tuple[str, ...] = ()) -> Recording:
         """Return a new recording for the plugin `resident`."""
 
         def make_rule(rule: Rule) -> routes.LiveRule:
             return routes.make_live(rule, self.pin, self.host)
 
-        return Recording(self.app, resident, self.app.url_map, make_rule)
+        return Recording(self.app, resident, make_rule, variant, self.pin)
 
     def detach(self) -> None:
         """Give the application its own tables back."""

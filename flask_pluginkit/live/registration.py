@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from flask import Blueprint, Flask, signals
 from flask.views import http_method_funcs
@@ -23,20 +22,9 @@ from flask_pluginkit.points import Named, SignalReceiver, TemplatePart
 
 from .commands import PluginGroup
 from .dcp import DcpManager
+from .mounts import Mount, below, joined, nested, own_blueprints, own_mount
 from .recorder import Recording
 from .slots import compile_code
-from .tables import LiveDict
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """A blueprint where it was registered."""
-
-    blueprint: Blueprint
-    name: str
-    """Its full name, with those of its parents."""
-    prefix: str | None
-    subdomain: str | None
 
 
 class Registrar:
@@ -59,14 +47,14 @@ class Registrar:
             name = f"{parent.name}.{name}"
             recording.parent = parent.name
             prefix = bep["prefix"] if bep["prefix"] is not None else blueprint.url_prefix
-            options["url_prefix"] = _joined(parent.prefix, prefix)
+            options["url_prefix"] = joined(parent.prefix, prefix)
             options["name_prefix"] = parent.name
-            options["subdomain"] = _below(parent.subdomain, blueprint.subdomain)
+            options["subdomain"] = below(parent.subdomain, blueprint.subdomain)
         prefix = options["url_prefix"]
         if prefix is None:
             prefix = blueprint.url_prefix
         try:
-            if name in self._own_mounts():
+            if name in own_blueprints(self.app):
                 # Flask would raise; here it is a conflict that costs this blueprint only
                 self._note_taken(recording, name, blueprint)
                 return True
@@ -75,29 +63,18 @@ class Registrar:
         finally:
             recording.blueprint = recording.parent = None
         subdomain = options.get("subdomain", blueprint.subdomain)
-        for mount in _nested(Mount(blueprint, name, prefix, subdomain)):
+        for mount in nested(Mount(blueprint, name, prefix, subdomain)):
             self.mounts.setdefault(mount.name, mount)
         self.mounts.setdefault(blueprint.name, self.mounts[name])
         return True
 
     def _mount(self, name: str) -> Mount | None:
         """Return where the blueprint `name` is, a plugin's before one of the application."""
-        return self.mounts.get(name) or self._own_mounts().get(name)
+        return self.mounts.get(name) or own_mount(self.app, name)
 
-    def _own_mounts(self) -> dict[str, Mount]:
-        """Return where the application's own blueprints are, nested ones too.
-
-        A prefix that only ``register_blueprint(..., url_prefix=...)`` was told isn't known.
-        """
-        blueprints = self.app.blueprints
-        own = blueprints.own() if isinstance(blueprints, LiveDict) else blueprints
-        mounts: dict[str, Mount] = {}
-        for name, blueprint in own.items():
-            if name not in mounts:
-                made = cast("Blueprint", blueprint)
-                first = Mount(made, name, made.url_prefix, made.subdomain)
-                mounts |= {mount.name: mount for mount in _nested(first)}
-        return mounts
+    def own_blueprints(self) -> set[str]:
+        """Return the names of the application's own blueprints."""
+        return set(own_blueprints(self.app))
 
     @staticmethod
     def _note_taken(recording: Recording, name: str, blueprint: Blueprint) -> None:
@@ -158,7 +135,8 @@ class Registrar:
             for error, function in shapes["errhandler"]:
                 self.app.register_error_handler(error, function)
             for event, function, position in shapes["dcp"]:
-                self.dcp.push(event, self.app.ensure_sync(function), position)
+                called = self.app.ensure_sync(function)
+                self.dcp.push(event, called, position, recording.variant)
         self._record_signals(recording, shapes["signal"])
         if shapes["cli"]:
             group = PluginGroup(self.app, resident, shapes["cli"])
@@ -271,30 +249,3 @@ def _takes_argument(function: Callable[..., Any]) -> bool:
     except ValueError:  # a builtin without a signature
         return True
     return True
-
-
-def _nested(mount: Mount) -> Iterator[Mount]:
-    """Yield `mount` and those of the blueprints that were registered on its blueprint."""
-    yield mount
-    for child, options in mount.blueprint._blueprints:  # noqa: SLF001 - nothing public tells
-        name = f"{mount.name}.{options.get('name', child.name)}"
-        prefix = options.get("url_prefix")
-        own = child.url_prefix if prefix is None else prefix
-        given = options.get("subdomain")
-        subdomain = _below(mount.subdomain, child.subdomain if given is None else given)
-        made = cast("Blueprint", child)
-        yield from _nested(Mount(made, name, _joined(mount.prefix, own), subdomain))
-
-
-def _joined(parent: str | None, child: str | None) -> str | None:
-    """Join URL prefixes as Flask does for nested blueprints."""
-    if parent is None or child is None:
-        return child if parent is None else parent
-    return f"{parent.rstrip('/')}/{child.lstrip('/')}"
-
-
-def _below(parent: str | None, child: str | None) -> str | None:
-    """Join subdomains as Flask does for nested blueprints."""
-    if parent is None or child is None:
-        return child if parent is None else parent
-    return f"{child}.{parent}"

@@ -9,6 +9,7 @@ the application, because werkzeug takes the first of two equal ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from threading import RLock
 from typing import Any, cast
@@ -18,7 +19,7 @@ from werkzeug.routing.rules import RuleFactory
 
 from flask_pluginkit.snapshot import Snapshot
 
-from .tables import RECORDING
+from .keeping import RECORDING
 
 _serials = count(1)
 _NO_METHODS: frozenset[str] = frozenset()
@@ -132,7 +133,8 @@ class LiveMap(Map):
     @property
     def _rules(self) -> list[Rule]:
         """The rules that exist for this request: what is listed and suggested."""
-        every = (rule for rules in self._rules_by_endpoint.values() for rule in rules)
+        # copied in one step, as other threads may add rules
+        every = (rule for rules in list(self._rules_by_endpoint.values()) for rule in rules)
         return [rule for rule in every if getattr(rule, "is_live", True)]
 
     def iter_rules(self, endpoint: Any | None = None) -> Iterator[Rule]:
@@ -140,13 +142,54 @@ class LiveMap(Map):
         found = super().iter_rules(endpoint)
         return (rule for rule in found if getattr(rule, "is_live", True))
 
+    @contextmanager
+    def buildable(self, rules: Iterable[Rule]) -> Iterator[None]:
+        """Let URLs be built from `rules`, which aren't in the map before it is first used."""
+        if "update" not in vars(self):  # it was: then they are
+            yield
+            return
+        by_endpoint = self._rules_by_endpoint
+        before = dict(by_endpoint)
+        for rule in rules:
+            by_endpoint[rule.endpoint] = [*by_endpoint.get(rule.endpoint, ()), rule]
+        self._remap = True
+        try:
+            yield
+        finally:
+            by_endpoint.clear()
+            by_endpoint.update(before)
+            self._remap = True
+
     def adopt(self, rules: Iterable[Rule]) -> None:
-        """Add rules that are bound to this map already."""
+        """Add rules that are bound to this map already, while others may be using it.
+
+        Werkzeug sorts its lists in place, and a list is empty while it is being sorted. So
+        each one that grows is replaced in one step by one that is sorted already. A rule that
+        isn't live in anybody's snapshot yet does no harm half way in.
+        """
         for rule in rules:
             if not rule.build_only:
-                self._matcher.add(rule)
-            self._rules_by_endpoint.setdefault(rule.endpoint, []).append(rule)
-        self._remap = True
+                _insert(self._matcher._root, rule)  # noqa: SLF001 - nothing public can
+            others = self._rules_by_endpoint.get(rule.endpoint, [])
+            self._rules_by_endpoint[rule.endpoint] = sorted(
+                [*others, rule], key=lambda other: other.build_compare_key()
+            )
+
+
+def _insert(state: Any, rule: Rule) -> None:
+    """Put a rule into the tree of a matcher, at the place where werkzeug would have sorted it."""
+    for part in rule._parts:  # noqa: SLF001 - likewise
+        if part.static:
+            state = state.static.setdefault(part.content, type(state)())
+            continue
+        known = next((branch for other, branch in state.dynamic if other == part), None)
+        if known is None:
+            known = type(state)()
+            state.dynamic = sorted(
+                [*state.dynamic, (part, known)], key=lambda entry: entry[0].weight
+            )
+        state = known
+    state.rules.append(rule)
 
 
 def attach(

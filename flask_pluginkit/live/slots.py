@@ -11,7 +11,7 @@ from collections.abc import Callable
 from inspect import currentframe
 from time import perf_counter
 from traceback import walk_stack
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask
 from flask.signals import before_render_template, template_rendered
@@ -19,10 +19,11 @@ from jinja2 import Template
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from flask_pluginkit.barrier import OWNER, on_exit, on_fault
+from flask_pluginkit.barrier import OWNER, Home, on_exit, on_fault
+from flask_pluginkit.exceptions import ParamError
 from flask_pluginkit.points import TemplatePart
 from flask_pluginkit.snapshot import Snapshot
-from flask_pluginkit.text import clean
+from flask_pluginkit.text import clean, describe
 
 from .hooks import WITHOUT_VALUES
 
@@ -69,6 +70,12 @@ class Slots:
         self.app = app
         self.pin = pin
         self.strict = strict
+        self.memo: dict[TemplatePart, tuple[Template, bool]] = {}
+        """The compiled parts, which outlive snapshots: compiling takes most of the time."""
+
+    def forget(self) -> None:
+        """Compile all parts anew, for filters that weren't known before."""
+        self.memo.clear()
 
     def emit(self, tep: str, typ: str = "all", **context: Any) -> Markup:
         """Render every part of the slot `tep` in its order.
@@ -80,7 +87,11 @@ class Slots:
 
         """
         snapshot = self.pin()
-        if (slot := snapshot.slots.get(tep)) is None:
+        try:
+            slot = snapshot.slots.get(tep)
+        except TypeError:  # a list, for example
+            return no_name("emit_tep", "the name of a slot", tep, snapshot.site)
+        if slot is None:
             return EMPTY
         parts = slot.files if typ == "fil" else slot.codes if typ == "cod" else slot.all
         if not parts:
@@ -95,7 +106,7 @@ class _Rendering:
     def __init__(self, slots: Slots, snapshot: Snapshot, variables: dict[str, Any]) -> None:
         self.app = slots.app
         self.strict = slots.strict
-        self.memo = snapshot.memo
+        self.memo = slots.memo
         self.environment = slots.app.jinja_env
         self.variables = variables
         self.shared: dict[bool, Context] = {}
@@ -204,6 +215,21 @@ class _Rendering:
         if not self.app.debug:
             return ""
         return fault_box(part.owner, part.meter.point, f"{type(error).__name__}: {clean(error)}")
+
+
+def no_name(function: str, expected: str, found: object, site: object) -> Markup:
+    """Tell that a function of templates was given what can't be a name; return nothing to show.
+
+    Raises:
+        ParamError: in strict mode.
+
+    """
+    reason = f"{function}: expected {expected}, as text, found {describe(found)}"
+    home = cast("Home", site)
+    if home.is_strict():
+        raise ParamError(reason)
+    home.logger.warning("%s", reason)
+    return EMPTY
 
 
 def fault_box(owner: str, point: str, error: str) -> Markup:

@@ -11,52 +11,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from contextvars import ContextVar, Token
-from typing import Any, Final, Protocol, Self, SupportsIndex
+from contextvars import ContextVar
+from typing import Any, Final, NoReturn, Self, SupportsIndex
+
+from jinja2 import pass_context
 
 from flask_pluginkit.barrier import OWNER, run_as_host
 
-
-class Recorder(Protocol):
-    """What the tables need of the recording that is running."""
-
-    is_running: bool
-
-    def named(self, kind: str, name: str, value: Any) -> None:
-        """Take an entry of a table."""
-
-    def pending(self, kind: str) -> Mapping[str, Any]:
-        """Give what this recording has taken for a table so far."""
-
-    def hook(self, table: str, scope: str | None, function: Any) -> None:
-        """Take a function of a function table."""
-
-    def error(self, scope: str | None, code: int | None, error: Any, function: Any) -> None:
-        """Take an error handler."""
-
-
-class _Running:
-    """A context variable for a recording, which is None again when the recording is over.
-
-    A task that a plugin starts while it registers goes on in a copy of that moment's context.
-    """
-
-    def __init__(self) -> None:
-        self._var: ContextVar[Recorder | None] = ContextVar("flask_pluginkit.recording")
-
-    def get(self) -> Recorder | None:
-        recorder = self._var.get(None)
-        return recorder if recorder is not None and recorder.is_running else None
-
-    def set(self, recorder: Recorder) -> Token[Recorder | None]:
-        return self._var.set(recorder)
-
-    def reset(self, token: Token[Recorder | None]) -> None:
-        self._var.reset(token)
-
-
-RECORDING: Final = _Running()
-"""The recording of the plugin that registers in this context, None at all other times."""
+from .keeping import RECORDING, keeps_entries, refuse
 
 HOST_REGISTERS: ContextVar[bool] = ContextVar("flask_pluginkit.host_registers", default=False)
 """Whether the application adds a route or blueprint: what plugins have is free for it then.
@@ -66,6 +28,15 @@ application's code for a plugin's sake: who gets the name is decided later.
 """
 
 
+_PLACES: Final = {
+    "endpoint": "app.view_functions",
+    "blueprint": "app.blueprints",
+    "command": "app.cli.commands",
+}
+"""Where the dict of each kind is, if not among Jinja's."""
+
+
+@keeps_entries("__delitem__", "popitem", "clear")
 class LiveDict(dict[str, Any]):
     """A dict of the application with the plugins' entries behind its own ones."""
 
@@ -78,6 +49,11 @@ class LiveDict(dict[str, Any]):
         self.wrapped: set[str] = set()
         """The plugins' entries that the application has put something of its own in place of."""
 
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return _PLACES.get(self.kind, f"app.jinja_env.{self.kind}s")
+
     def __missing__(self, key: str) -> Any:
         return self._behind()[key]
 
@@ -86,7 +62,7 @@ class LiveDict(dict[str, Any]):
         if (recording := RECORDING.get()) is None:
             return {} if registers else self.live()
         pending = recording.pending(self.kind)
-        return pending if registers else {**self.live(), **pending}
+        return pending if registers else {**recording.others(self.kind, self.live()), **pending}
 
     def __setitem__(self, key: str, value: Any) -> None:
         if (recording := RECORDING.get()) is not None:
@@ -110,6 +86,12 @@ class LiveDict(dict[str, Any]):
         if key not in self:
             self[key] = default
         return self[key]
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """As for dict, of the application's own entries."""
+        if key in self:
+            refuse(f"called {self.place}.pop({key!r})")
+        return super().pop(key, *default)
 
     def get(self, key: str, default: Any = None) -> Any:
         """As for dict.
@@ -161,8 +143,22 @@ class LiveDict(dict[str, Any]):
         return self._merged()
 
 
+class LiveBlueprints(LiveDict):
+    """The application's blueprints, with what ``register_blueprint`` was told about each."""
+
+    __slots__ = ("told",)
+
+    def __init__(self, kind: str, own: Mapping[str, Any], live: Callable[[], Mapping[str, Any]]):
+        super().__init__(kind, own, live)
+        self.told: dict[str, dict[str, Any]] = {}
+
+
 # found once, as templates look their filters up at each rendering
 _getitem = dict.__getitem__
+
+
+COMPILING: ContextVar[bool] = ContextVar("flask_pluginkit.compiling", default=False)
+"""Whether Jinja compiles a template, and asks in which form a filter or test is called."""
 
 
 class LiveFunctions(LiveDict):
@@ -170,9 +166,17 @@ class LiveFunctions(LiveDict):
 
     A page of a plugin uses them too, and the templates that they render there must be the
     application's.
+
+    All those of plugins are called in one form. A template that is compiled while such a plugin
+    isn't active is to use it as soon as it is: so Jinja is told that form then, too.
     """
 
-    __slots__ = ()
+    __slots__ = ("offers",)
+
+    def __init__(self, kind: str, own: Mapping[str, Any], live: Callable[[], Mapping[str, Any]]):
+        super().__init__(kind, own, live)
+        self.offers: Callable[[], Mapping[tuple[str, str], str]] = dict
+        """Whose each function of a loaded plugin is, by kind and name."""
 
     def __getitem__(self, key: str) -> Any:
         if OWNER.get() is None:
@@ -181,7 +185,11 @@ class LiveFunctions(LiveDict):
 
     def get(self, key: str, default: Any = None) -> Any:
         """As for dict."""
-        return self._as_owned(key, super().get(key, default))
+        found = super().get(key)
+        if found is None:
+            is_offered = COMPILING.get() and (self.kind, key) in self.offers()
+            return not_active if is_offered else default
+        return self._as_owned(key, found)
 
     def _as_owned(self, key: str, function: Any) -> Any:
         if OWNER.get() is None or not dict.__contains__(self, key):
@@ -189,6 +197,15 @@ class LiveFunctions(LiveDict):
         return run_as_host(function)
 
 
+@pass_context
+def not_active(*_args: Any, **_kwargs: Any) -> NoReturn:
+    """Stands for a plugin's filter or test when a template is compiled; never called."""
+    raise AssertionError
+
+
+@keeps_entries(
+    "__delitem__", "__imul__", "__setitem__", "clear", "pop", "remove", "reverse", "sort"
+)
 class FunctionList(list[Any]):
     """A list of functions of the application, whose additions can be recorded."""
 
@@ -198,6 +215,11 @@ class FunctionList(list[Any]):
         super().__init__(own)
         self.table = table
         self.scope = scope
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return f"app.{self.table}"
 
     def append(self, function: Any) -> None:
         """As for list; into the recording while one runs."""
@@ -236,6 +258,7 @@ class ProcessorList(FunctionList):
 _LISTS: Final[Mapping[str, type[FunctionList]]] = {"template_context_processors": ProcessorList}
 
 
+@keeps_entries("__delitem__", "clear", "pop", "popitem")
 class FunctionTable(defaultdict[Any, Any]):
     """A table of function lists by blueprint name, None for the whole application."""
 
@@ -246,6 +269,11 @@ class FunctionTable(defaultdict[Any, Any]):
         for scope, functions in own.items():
             self[scope] = functions
 
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return f"app.{self.table}"
+
     def __missing__(self, scope: Any) -> Any:
         functions = self.make_list(self.table, scope)
         # a scope that only a recording asks for stays out of the table
@@ -254,10 +282,25 @@ class FunctionTable(defaultdict[Any, Any]):
         return functions
 
     def __setitem__(self, scope: Any, functions: Iterable[Any]) -> None:
+        # a slice has the functions themselves, and not as `ProcessorList` hands them out
+        given = functions[:] if isinstance(functions, list) else list(functions)
         if RECORDING.get() is None:
-            super().__setitem__(scope, self.make_list(self.table, scope, functions))
-        else:
-            self[scope].extend(functions)
+            super().__setitem__(scope, self.make_list(self.table, scope, given))
+            return
+        # an addition by += comes here, too, with the list itself
+        there = self[scope]
+        if any(function not in given for function in there[:]):
+            refuse(f"replaced {self.place}[{scope!r}]")
+        there.extend(function for function in given if function not in there)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """As for dict, entry by entry."""
+        for scope, functions in dict(*args, **kwargs).items():
+            self[scope] = functions
+
+    def __ior__(self, entries: Any) -> Self:  # type: ignore[misc]
+        self.update(entries)
+        return self
 
     def setdefault(self, scope: Any, default: Any = None) -> Any:
         """As for dict."""
@@ -265,74 +308,3 @@ class FunctionTable(defaultdict[Any, Any]):
         if not functions and default:
             functions.extend(default)
         return functions
-
-
-class HandlerMap(dict[Any, Any]):
-    """The error handlers of one scope and code: exception class -> function."""
-
-    __slots__ = ("code", "live", "scope")
-
-    def __init__(self, scope: Any, code: Any, own: Mapping[Any, Any], live: Callable[..., Any]):
-        super().__init__(own)
-        self.scope = scope
-        self.code = code
-        self.live = live
-
-    def __setitem__(self, error: Any, function: Any) -> None:
-        if (recording := RECORDING.get()) is None:
-            super().__setitem__(error, function)
-        else:
-            recording.error(self.scope, self.code, error, function)
-
-    def get(self, error: Any, default: Any = None) -> Any:
-        """Return the handler of the last active plugin that has one, else the application's."""
-        function = self.live(self.scope, self.code).get(error)
-        return function if function is not None else super().get(error, default)
-
-    def __contains__(self, error: object) -> bool:
-        return super().__contains__(error) or error in self.live(self.scope, self.code)
-
-    def __bool__(self) -> bool:
-        return dict.__len__(self) > 0 or bool(self.live(self.scope, self.code))
-
-
-class CodeTable(defaultdict[Any, Any]):
-    """The error handlers of one scope: code -> `HandlerMap`, None for exception classes."""
-
-    def __init__(self, scope: Any, own: Mapping[Any, Any], live: Callable[..., Any]) -> None:
-        super().__init__(dict)
-        self.scope = scope
-        self.live = live
-        for code, handlers in own.items():
-            super().__setitem__(code, HandlerMap(scope, code, handlers, live))
-
-    def __missing__(self, code: Any) -> HandlerMap:
-        handlers = HandlerMap(self.scope, code, {}, self.live)
-        super().__setitem__(code, handlers)
-        return handlers
-
-    def __contains__(self, code: object) -> bool:
-        return super().__contains__(code) or bool(self.live(self.scope, code))
-
-
-class HandlerTable(defaultdict[Any, Any]):
-    """All error handlers: scope -> `CodeTable`."""
-
-    def __init__(self, own: Mapping[Any, Any], live: Callable[..., Any]) -> None:
-        super().__init__(dict)
-        self.live = live
-        for scope, codes in own.items():
-            self[scope] = codes
-
-    def __missing__(self, scope: Any) -> CodeTable:
-        codes = CodeTable(scope, {}, self.live)
-        super().__setitem__(scope, codes)
-        return codes
-
-    def __setitem__(self, scope: Any, codes: Mapping[Any, Any]) -> None:
-        if (recording := RECORDING.get()) is None:
-            super().__setitem__(scope, CodeTable(scope, codes, self.live))
-            return
-        for code, handlers in codes.items():
-            for error, function in handlers.items():
-                recording.error(scope, code, error, function)

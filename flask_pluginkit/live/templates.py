@@ -4,14 +4,19 @@ The full name of a plugin's template is ``plugin:page.html``. A bare name means 
 the template or code that uses it: inside a plugin the host's override, else the plugin's own
 file, else the host's; inside a host template the host's. A bare name that nobody has by these
 rules is served if exactly one active plugin offers it, as 3.x served it.
+
+``plugin::page.html`` is the plugin's own file, past any override. A full name means that inside
+of the template that has it: so an override can extend what it stands in the place of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from types import MappingProxyType
+from typing import Any, Final, NoReturn, cast
 
 from flask import Flask
 from jinja2 import (
@@ -24,20 +29,28 @@ from jinja2 import (
     TemplateNotFound,
 )
 from jinja2.environment import TemplateModule
-from jinja2.exceptions import TemplatesNotFound, UndefinedError
+from jinja2.exceptions import (
+    TemplateAssertionError,
+    TemplateRuntimeError,
+    TemplatesNotFound,
+    UndefinedError,
+)
 from jinja2.runtime import Context, Macro, Undefined
 
 from flask_pluginkit.barrier import OWNER
 from flask_pluginkit.snapshot import Plugin, Snapshot
 
 from .filters import NamedCache
-from .tables import HOST_REGISTERS
+from .tables import COMPILING, HOST_REGISTERS
 
 NAMES_LIMIT: Final = 10_000
 """How many names are remembered: sites render names that come out of URLs."""
 
 LONGEST_NAME: Final = 1_000
 """Characters of a name that is remembered, as those of URLs have any length."""
+
+_NOT_FOUND: Final = re.compile(r"No (filter|test) named '(.+)'(?: found)?\.")
+"""What Jinja says, when it compiles a template and when it renders one."""
 
 Source = tuple[str, str | None, Callable[[], bool] | None]
 Place = tuple[BaseLoader, str]
@@ -46,8 +59,15 @@ Place = tuple[BaseLoader, str]
 class Library(BaseLoader):
     """The loader of the environment: full names from plugins, all others from the host."""
 
-    def __init__(self, app: Flask, host: BaseLoader, pin: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        host: BaseLoader,
+        pin: Callable[[], Snapshot],
+        offers: Callable[[], Mapping[tuple[str, str], str]],
+    ) -> None:
         self.app = app
+        self.offers = offers
         self.host = host
         self.pin = pin
         self._loaders: dict[Path, FileSystemLoader] = {}
@@ -90,12 +110,19 @@ class Library(BaseLoader):
             return self.host.load(environment, name, globals)
 
     def _places(self, plugin: Plugin, name: str) -> Iterator[Place]:
-        """Yield where a plugin's template can be, the host's overrides first."""
-        yield self.host, f"plugins/{plugin.name}/{name}"
-        package = plugin.candidate.package.rpartition(".")[2]
-        if name.partition("/")[0] in {plugin.name, package} and "/" in name:
-            yield self.host, name
-        yield from ((loader, name) for loader in self.own_loaders(plugin))
+        """Yield where a plugin's template can be, the host's overrides first.
+
+        A name with a colon before it is that of the plugin's own file. Last comes a file of
+        the host that has the full name as its own.
+        """
+        own = name.removeprefix(":")
+        if own == name:
+            yield self.host, f"plugins/{plugin.name}/{name}"
+            package = plugin.candidate.package.rpartition(".")[2]
+            if name.partition("/")[0] in {plugin.name, package} and "/" in name:
+                yield self.host, name
+        yield from ((loader, own) for loader in self.own_loaders(plugin))
+        yield self.host, f"{plugin.name}:{own}"
 
     def own_loaders(self, plugin: Plugin) -> Iterator[BaseLoader]:
         """Yield the loaders of a plugin: its ``templates`` folder, then its blueprints'."""
@@ -218,21 +245,26 @@ def _loads(loader: BaseLoader, environment: Environment, name: str) -> bool:
 
 
 class LiveTemplate(Template):
-    """A template whose macros, once imported, run as whoever imports them.
+    """A template whose macros, once imported, run as whoever imports them, and live.
 
     Jinja keeps the module of an imported template, and with it the context of whoever imported
-    it first: so pages of plugins share one module, and the host's pages another.
+    it first, and the filters of that moment: so pages of plugins share one module, and the
+    host's pages another, and both are made anew for each snapshot.
     """
 
-    _module_for_plugins: TemplateModule | None = None
+    _modules: Mapping[bool, tuple[int, TemplateModule]] = MappingProxyType({})
 
     def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
-        has_own_globals = ctx is not None and ctx.globals_keys - self.globals.keys()
-        if OWNER.get() is None or has_own_globals:
+        if ctx is not None and ctx.globals_keys - self.globals.keys():
             return super()._get_default_module(ctx)
-        if self._module_for_plugins is None:
-            self._module_for_plugins = self.make_module()
-        return self._module_for_plugins
+        serial = cast("LiveEnvironment", self.environment).library.pin().serial
+        is_plugins = OWNER.get() is not None
+        known = self._modules.get(is_plugins)
+        if known is not None and known[0] == serial:
+            return known[1]
+        module = self.make_module()
+        self._modules = {**self._modules, is_plugins: (serial, module)}
+        return module
 
 
 class OwnedContext(Context):
@@ -278,15 +310,38 @@ class LiveEnvironment(Environment):
     def bytecode_cache(self) -> BytecodeCache | None:
         """The application's cache of bytecode, with regard to plugins' filters and tests."""
         cache: BytecodeCache | None = vars(self).get("bytecode_cache")
-        return None if cache is None else NamedCache(cache, self.library.pin)
+        return None if cache is None else NamedCache(cache, self.library.offers)
 
     @bytecode_cache.setter
     def bytecode_cache(self, cache: BytecodeCache | None) -> None:
         vars(self)["bytecode_cache"] = cache
 
+    def compile(self, *args: Any, **kwargs: Any) -> Any:
+        """Compile as Jinja does; filters of plugins that are loaded and inactive are known too."""
+        token = COMPILING.set(True)
+        try:
+            return super().compile(*args, **kwargs)
+        finally:
+            COMPILING.reset(token)
+
+    def handle_exception(self, source: str | None = None) -> NoReturn:
+        """Raise what went wrong; where a plugin's filter is missing, say whose it is."""
+        try:
+            super().handle_exception(source)
+        except (TemplateRuntimeError, TemplateAssertionError) as error:
+            if (match := _NOT_FOUND.fullmatch(error.message or "")) is not None:
+                kind, name = match[1], match[2]
+                if (owner := self.library.offers().get((kind, name))) is not None:
+                    whose = f"it belongs to the plugin {owner!r}, which isn't active"
+                    error.args = (f"No {kind} named {name!r} now: {whose}.",)
+            raise
+
     def join_path(self, template: str, parent: str) -> str:
-        """Return what the bare name `template` means inside the template `parent`."""
+        """Return what the name `template` means inside the template `parent`."""
         if (found := self.library.split(parent)) is not None:
+            if template == parent:
+                # itself: in the host's override of a plugin's file, that file
+                return f"{found[0].name}::{found[1].removeprefix(':')}"
             return self.library.resolve(self, template, found[0].name)
         return super().join_path(template, parent)
 
@@ -331,15 +386,22 @@ class LiveEnvironment(Environment):
         raise TemplatesNotFound([str(name) for name in names])
 
 
-def attach(app: Flask, pin: Callable[[], Snapshot]) -> Callable[[], None]:
-    """Give the application's environment plugins' templates; return what undoes it."""
+def attach(
+    app: Flask,
+    pin: Callable[[], Snapshot],
+    offers: Callable[[], Mapping[tuple[str, str], str]],
+) -> Callable[[], None]:
+    """Give the application's environment plugins' templates; return what undoes it.
+
+    `offers` tells of each filter and test that a loaded plugin has, active or not, whose it is.
+    """
     environment = app.jinja_env
     kind, before = type(environment), dict(vars(environment))
     loader = environment.loader
     context, template = environment.context_class, environment.template_class
     # the environment exists already and others hold it: so it changes its class
     environment.__class__ = type(f"Live{kind.__name__}", (LiveEnvironment, kind), {})
-    library = Library(app, loader or DictLoader({}), pin)
+    library = Library(app, loader or DictLoader({}), pin, offers)
     cast("LiveEnvironment", environment).library = library
     environment.loader = library
     environment.context_class = context

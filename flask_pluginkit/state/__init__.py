@@ -1,8 +1,9 @@
-"""The wanted state of plugins: enabled or disabled, and who remembers it."""
+"""The wanted state of plugins: what the operator asked for, and who remembers it."""
 
 from __future__ import annotations
 
-from .base import StateStore, WantedState
-from .files import MarkerStore
+from .audit import Audit
+from .base import Quarantine, State, StateStore, WantedState
+from .files import FileStateStore
 
-__all__ = ["MarkerStore", "StateStore", "WantedState"]
+__all__ = ["Audit", "FileStateStore", "Quarantine", "State", "StateStore", "WantedState"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -14,14 +17,86 @@ class WantedState(StrEnum):
     DISABLED = "disabled"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """Why a plugin that is wanted isn't called any more, in any worker."""
+
+    since: float
+    """Seconds since the epoch."""
+    reason: str
+    traceback: str
+    by: str
+    """Who did it: a worker, or the name of a person."""
+    guards: bool = False
+    """Whether it has a hook that may protect pages of others, which are shut meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """All that is stored about plugins at one moment. Nobody changes it or its mappings."""
+
+    generation: int = 0
+    """A number that is never used for a second state; 0 is the state before the first."""
+    wanted: Mapping[str, WantedState] = field(default_factory=dict)
+    """By name of plugin. Who isn't in it is as its ``__state__`` says."""
+    quarantined: Mapping[str, Quarantine] = field(default_factory=dict)
+    """By name of plugin."""
+
+
 class StateStore(Protocol):
-    """Where wanted states are kept: files today, something shared by a cluster tomorrow."""
+    """Where the state is kept: files today, something shared by a cluster tomorrow.
 
-    def read(self, name: str, folder: Path) -> WantedState | None:
-        """Return what is stored for the plugin `name` in `folder`, None where nothing is.
+    One instance serves all threads of a process and the processes that are forked from it.
+    """
 
-        Raises `StateError` if the store can't be read.
+    def know(self, folders: Mapping[str, Path]) -> None:
+        """Tell where the plugins lie, by name; a store may keep something beside their code."""
+
+    def open(self) -> bool:
+        """Get ready to follow others, in a process that serves; False if that can't write.
+
+        Never raises: what is wrong is said by `load`, `swap` and `notice`.
         """
 
-    def write(self, name: str, folder: Path, state: WantedState) -> None:
-        """Store `state` for good before returning, or raise `StateError` and change nothing."""
+    def load(self) -> State:
+        """Return the state. It takes microseconds, since requests do this when the hint changed.
+
+        Raises `StateError` with what to do if it can't be read. Creates nothing.
+        """
+
+    def swap(self, expected: int, new: State) -> State:
+        """Store `new` if the stored generation is `expected`, and return it with its own.
+
+        The generation in `new` doesn't matter. It is stored for good when this returns.
+        Raises `StateConflictError` if the generation is another one, and `StateError` if the
+        new state can't be stored; then nothing has changed.
+        """
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Keep others on this host from writing; within, only this thread may do so.
+
+        A thread that is within may enter again. Raises `StateError` on entry if others stay
+        too long in it, or if the state can't be written at all.
+        """
+
+    def notice(self) -> bool:
+        """Look for what others did without the hint; True if `load` gives something new by it.
+
+        Such as markers made by hand, a restored backup, a writer that was killed or that runs
+        on another host. Called once a second, off the request path. Raises `StateError` where
+        `load` would.
+        """
+
+    @property
+    def hint(self) -> int:
+        """What changes with every new state, in nanoseconds; 0 where that isn't to be had.
+
+        To be read before `load`, and compared by ``!=``: a restored backup makes it smaller.
+        """
+
+    @property
+    def announced(self) -> int:
+        """The number of announcements made: what a worker compares to learn of a new one."""
+
+    def announce_number(self) -> int:
+        """Raise the number of announcements by one and return it."""

@@ -1,219 +1,412 @@
-"""Wanted states as the marker files of 3.x, beside the code or below `state_dir`."""
+"""The state in files: ``state.json`` is the truth, markers and the hint follow it.
+
+One writer at a time on this host, by the lock. A change of one plugin is made in its marker
+first: who is killed between the two has made it, as the marker is then taken for one that was
+made by hand. For any other change the file says beforehand what the markers must go back to
+(`Document.intent`), and the one rename of the file is what changes the state.
+
+What lies in the folder of others is looked at with their eyes:
+
+* a marker that says something else than the file was made by hand, and the file follows it;
+* a marker that vanishes while a process looks on was removed by hand, and the plugin is as its
+  ``__state__`` says; one that is missing from the start, as in a container that was made anew
+  from its image, changes nothing;
+* a file that is older than the hint, or that changed without a new generation, was put in
+  place by hand (a backup), and the markers follow it.
+"""
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from flask_pluginkit.durable import Ownership, create, make_folder, sync_folder, take_lock
-from flask_pluginkit.exceptions import StateError
+from flask_pluginkit import durable
+from flask_pluginkit.exceptions import StateConflictError, StateError
 
-from .base import WantedState
+from . import document as file
+from .base import State, WantedState
+from .control import ControlFolder, refusal
+from .document import EMPTY, GREATEST, Document
+from .hint import NAME as HINT
+from .hint import Hint
+from .markers import Found, Markers
 
-ENABLED = "ENABLED"
-DISABLED = "DISABLED"
-LOCK = "state.lock"
-HIDDEN_LOCK = ".pluginkit.lock"
-"""The lock's name where it can lie nowhere but among the files of the plugin."""
+STATE: Final = "state.json"
 
-_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+ATTEMPTS: Final = 3
+"""How often reading begins anew when a writer came in between."""
+
+OPENING_TIMEOUT: Final = 1.0
+"""Seconds to wait for others when a worker gets ready in its first request."""
+
+_Changes = Mapping[str, WantedState | None]
 
 
-@dataclass(frozen=True, slots=True)
-class MarkerStore:
-    """Wanted states as empty files, ``DISABLED`` going over ``ENABLED``.
+class FileStateStore:
+    """The state in a folder that all workers of a host share; see `StateStore`."""
 
-    They lie in the plugin's own folder, or with `state_dir` in
-    ``<state_dir>/markers/<plugin name>/``; where that says nothing, markers beside the code
-    still count, so that a ``DISABLED`` made by hand for 3.x isn't lost by setting an option.
+    def __init__(self, state_dir: Path | None, control: Path, lock_timeout: float = 30.0) -> None:
+        """Keep the state in `state_dir`, or without it in `control` and beside the code.
 
-    One writer at a time, by a lock in `state_dir` or else in `lock_dir`; where neither is, or
-    `lock_dir` can't be written, beside the markers. A writer that is killed leaves the old state
-    or the new one: a plugin changes sides when ``DISABLED`` appears or disappears.
-    """
-
-    state_dir: Path | None
-    """Shared by the workers. Its owner, group and mode go for all that is made in it."""
-
-    lock_dir: Path | None
-    """Where the lock lies without a `state_dir`; made when it is needed."""
-
-    lock_timeout: float = 30.0
-    """Seconds to wait for another writer."""
-
-    def read(self, name: str, folder: Path) -> WantedState | None:
-        """Return what the markers say about the plugin `name` in `folder`, None for nothing.
-
-        Raises `StateError` if a marker can't be looked at, since it might say "disabled", or if
-        `state_dir` can't be trusted.
+        Others are waited for up to `lock_timeout` seconds.
         """
-        if self.state_dir is not None and _examine(self.state_dir) is not None:
-            stored = _read_markers(name, _marker_folder(self.state_dir, name))
-            if stored is not None:
-                return stored
-        return _read_markers(name, folder)
+        self.lock_timeout = lock_timeout
+        self.unreadable: Mapping[str, StateError] = {}
+        """Plugins whose markers can't be looked at, and why: they count as disabled."""
+        self._folder = ControlFolder(state_dir or control, state_dir is not None)
+        self._path = self._folder.path / STATE
+        self._hint = Hint(self._folder.path / HINT)
+        self._markers = Markers(self._folder, {})
+        self._must_look = False
+        self._overlay: tuple[int, _Changes] = (0, {})
+        """What markers say beyond the file, and the generation that they say it of."""
+        self._met: dict[str, Found] = {}
+        """The markers that were seen to say what the file says."""
+        self._known = State()
+        """What the file said when it was last read here and nobody had put it there by hand."""
+        self._given: State | None = None
+        """What the callers have."""
+        self._holder: tuple[int, int] | None = None
+        """Process and thread that are within `exclusive`."""
 
-    def write(self, name: str, folder: Path, state: WantedState) -> None:
-        """Store `state`; it is on the disk when this returns.
+    # ---- reading ---------------------------------------------------------------------------
 
-        Raises `StateError`, after which the old state goes on, if the place can't be written or
-        another writer holds the lock for longer than `lock_timeout`. (Only a disk that fails
-        when it is asked to confirm the change may keep the new state.)
+    def know(self, folders: Mapping[str, Path]) -> None:
+        """Tell where the plugins lie, by name: their markers count from the next `load` on."""
+        if folders != self._markers.folders:
+            self._markers = Markers(self._folder, folders)
+            self._must_look = True
+
+    def load(self) -> State:
+        """Return the state; see `StateStore.load`. Markers are looked at when plugins are new."""
+        self._folder.examine()
+        document = self._look() if self._must_look else self._read()
+        self._given = self._overlaid(document)
+        self._accept(document)
+        return self._given
+
+    @property
+    def hint(self) -> int:
+        """What changes with every new state, in nanoseconds; 0 where that isn't to be had."""
+        return self._hint.words[0]
+
+    @property
+    def announced(self) -> int:
+        """The number of announcements made."""
+        return self._hint.words[1]
+
+    def notice(self) -> bool:
+        """Look for what others did without the hint; True if `load` gives something new by it.
+
+        Where that can't be stored, or others hold the lock, markers made by hand count in this
+        process all the same.
         """
-        place = folder
-        if self.state_dir is not None:
-            place = _marker_folder(self.state_dir, name)
-            self._make_state_dir(self.state_dir, name)
-        with self._locked(name, folder):
-            try:
-                owner = self._owner(place)
-                if self.state_dir is not None:
-                    make_folder(place, lambda _: owner)
-                _write_markers(place, state, owner)
-            except OSError as error:
-                raise _refusal(name, place, error) from error
+        self._folder.examine()
+        self._hint.refresh()
+        document = self._look()
+        if self._is_unsettled(document):
+            with suppress(StateError), self._locked(0):
+                self._settle()
+            document = self._look()
+        return self._overlaid(document) != self._given
 
-    def _make_state_dir(self, state_dir: Path, name: str) -> None:
-        if _examine(state_dir) is not None:
-            return
-        try:
-            make_folder(state_dir)
-        except OSError as error:
-            raise _refusal(name, state_dir, error) from error
+    def _read(self) -> Document:
+        content = file.read(str(self._path))
+        return EMPTY if content is None else file.parse(str(self._path), content)
 
-    def _owner(self, place: Path) -> Ownership:
-        """Return whom the files made in `place` belong to: its owner, or that of `state_dir`."""
-        if self.state_dir is not None:
-            return Ownership.of_folder(self.state_dir.stat(), strict=True)
-        return Ownership.of_folder(place.stat())
+    def _look(self) -> Document:
+        """Read the file, and find out what the markers say beyond it."""
+        for _ in range(ATTEMPTS):
+            document = self._read()
+            found, unreadable = self._markers.survey()
+            if self._read() == document:  # no writer came in between
+                self.unreadable = unreadable
+                self._overlay = document.state.generation, self._beyond(document, found)
+                self._must_look = False
+                break
+        return document
 
-    def _locked(self, name: str, folder: Path) -> AbstractContextManager[object]:
-        """Return the lock, held, from the first place that can be written."""
-        refusal: StateError | None = None
-        for lock in self._lock_files(folder):
-            try:
-                if lock.parent == self.lock_dir:
-                    make_folder(lock.parent)
-                return take_lock(lock, timeout=self.lock_timeout, owner=self._owner(lock.parent))
-            except TimeoutError as error:
-                raise _contended(name, lock, self.lock_timeout) from error
-            except OSError as error:
-                refusal = _refusal(name, lock, error)
-                refusal.__cause__ = error
-        assert refusal is not None
-        raise refusal
+    def _beyond(self, document: Document, found: Mapping[str, Found]) -> _Changes:
+        """Return what the markers say that the file doesn't; keep in mind where they agree."""
+        changes: dict[str, WantedState | None] = {}
+        wanted = document.state.wanted
+        for name, marker in found.items():
+            stored = wanted.get(name)
+            if name in document.intent:
+                continue
+            if marker.state is stored:
+                self._met[name] = marker
+            elif marker.state is not None:
+                changes[name] = marker.state
+            elif self._met.get(name) == Found(stored, marker.folders):
+                changes[name] = None
+        return changes
 
-    def _lock_files(self, folder: Path) -> tuple[Path, ...]:
-        if self.state_dir is not None:
-            return (self.state_dir / LOCK,)
-        beside = folder / HIDDEN_LOCK
-        return (beside,) if self.lock_dir is None else (self.lock_dir / LOCK, beside)
+    def _overlaid(self, document: Document) -> State:
+        """Return the state in `document`, changed by the markers that were made by hand."""
+        state = document.state
+        generation, changes = self._overlay
+        if generation != state.generation or self._is_replaced(document):
+            changes = {}
+        if self.unreadable:
+            changes = {**changes, **dict.fromkeys(self.unreadable, WantedState.DISABLED)}
+        return replace(state, wanted=_changed(state.wanted, changes)) if changes else state
 
+    def _accept(self, document: Document) -> None:
+        if not self._is_replaced(document):
+            self._known = document.state
 
-def _examine(state_dir: Path) -> os.stat_result | None:
-    """Return what `state_dir` is, None if it isn't there; raise if it can't be trusted."""
-    try:
-        found = os.lstat(state_dir)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StateError(f"state_dir {state_dir} can't be read: {error.strerror}") from error
-    if stat.S_ISLNK(found.st_mode):
-        fault = "is a link, which may be turned elsewhere; name the folder itself"
-    elif not stat.S_ISDIR(found.st_mode):
-        fault = "is no folder; name another"
-    elif os.name == "posix" and found.st_mode & stat.S_IWOTH:
-        fault = "is writable by every user, who could then switch plugins; chmod o-w it"
-    else:
-        return found
-    raise StateError(f"state_dir {state_dir} {fault}")
-
-
-def _marker_folder(state_dir: Path, name: str) -> Path:
-    """Return where the markers of the plugin `name` lie; a name that leads elsewhere is refused.
-
-    Names are checked when manifests are read; this is the last line before the file system.
-    """
-    if name in {"", ".", ".."} or any(sign in name for sign in ("/", os.sep, "\0")):
-        raise StateError(f"state of plugin {name!r}: the name can't be that of a folder")
-    return state_dir / "markers" / name
-
-
-def _read_markers(name: str, place: Path) -> WantedState | None:
-    """Return what the markers in `place` say, without the lock.
-
-    Between two looks a writer may put ``ENABLED`` in place of ``DISABLED`` or the reverse, and
-    each look would miss what the other would have found: "nothing" is only believed when
-    ``DISABLED`` was missing before and after.
-    """
-    disabled, enabled = place / DISABLED, place / ENABLED
-    if _is_there(name, disabled):
-        return WantedState.DISABLED
-    if _is_there(name, enabled):
-        return WantedState.ENABLED
-    return WantedState.DISABLED if _is_there(name, disabled) else None
-
-
-def _is_there(name: str, marker: Path) -> bool:
-    try:
-        return stat.S_ISREG(marker.stat().st_mode)
-    except OSError as error:
-        if error.errno in _ABSENT:
+    def _is_replaced(self, document: Document) -> bool:
+        """Tell whether somebody put the file in place by hand."""
+        state, known = document.state, self._known
+        if not document.is_stored:
             return False
-        raise StateError(
-            f"state of plugin {name!r} can't be read: {marker}: {error.strerror}; "
-            "let this process read it"
-        ) from error
+        if state.generation == known.generation and state != known:
+            return True
+        return state.generation < self._floor()
+
+    def _floor(self) -> int:
+        """Return the greatest generation that is known to have been there."""
+        hints = (self._hint.words[0], self._hint.left)
+        return max([self._known.generation, *(hint for hint in hints if hint < GREATEST // 2)])
+
+    # ---- one writer ------------------------------------------------------------------------
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep others on this host from writing; see `StateStore.exclusive`.
+
+        On entry everything is put in order that others left: `load` gives the very truth.
+        """
+        if self._holder == _me():
+            yield
+            return
+        with self._locked(self.lock_timeout):
+            self._settle()
+            yield
+
+    @contextmanager
+    def _locked(self, timeout: float) -> Iterator[None]:
+        if self._holder == _me():
+            yield
+            return
+        with self._folder.lock(timeout):
+            self._holder = _me()
+            try:
+                yield
+            finally:
+                self._holder = None
+
+    def open(self) -> bool:
+        """Get ready to follow others; False if the folder can't be written, see `StateStore`."""
+        try:
+            self._folder.make()
+        except StateError:
+            return False
+        if not self._hint.refresh():
+            with suppress(StateError), self._locked(OPENING_TIMEOUT):
+                self._settle()
+        return os.access(self._folder.path, os.W_OK | os.X_OK)
+
+    def announce_number(self) -> int:
+        """Raise the number of announcements by one and return it."""
+        with self.exclusive():
+            try:
+                return self._hint.announce()
+            except OSError as error:
+                raise refusal(self._folder.path / HINT, error) from error
+
+    def swap(self, expected: int, new: State) -> State:
+        """Store `new` if the stored generation is `expected`; see `StateStore.swap`."""
+        file.parse(str(self._path), file.render(Document(state=new)))  # or nobody could read it
+        with self.exclusive():
+            document = self._read()
+            if self._is_replaced(document) or self._undoable(document):
+                document = self._settle()
+            old = document.state
+            if old.generation != expected:
+                raise StateConflictError(old.generation)
+            new = replace(new, wanted=self._without_unreadable(new.wanted, old.wanted))
+            changes = _difference(old.wanted, new.wanted)
+            self._refuse_to_overtake(old, changes)
+            stored = self._store(document, new, changes)
+            self._given = self._overlaid(stored)
+            return self._given
+
+    def _without_unreadable(
+        self, new: Mapping[str, WantedState], old: Mapping[str, WantedState]
+    ) -> Mapping[str, WantedState]:
+        """Return `new` with what is stored of plugins that only count as disabled for now."""
+        for name, error in self.unreadable.items():
+            if new.get(name) is not WantedState.DISABLED:
+                raise StateError(str(error))
+        return _changed(new, {name: old.get(name) for name in self.unreadable})
+
+    def _refuse_to_overtake(self, old: State, changes: _Changes) -> None:
+        """Raise `StateConflictError` if somebody has just switched one of these by hand."""
+        for name in changes:
+            marker = self._markers.find(name, anew=True).state
+            if marker is not None and marker is not old.wanted.get(name):
+                self._must_look = True
+                raise StateConflictError(self._settle().state.generation)
+
+    def _store(self, document: Document, new: State, changes: _Changes) -> Document:
+        """Store `new`, whose wanted states differ from those of `document` by `changes`."""
+        before = {name: self._markers.own(name) for name in changes}
+        old = document.state
+        try:
+            if changes and (len(changes) > 1 or new.quarantined != old.quarantined):
+                self._write(replace(document, intent={**document.intent, **before}))
+            for name, state in changes.items():
+                self._markers.put(name, state)
+            return self._commit(replace(document, state=self._as_storable(new, changes)), old)
+        except StateError:
+            self._take_back(document, before)
+            raise
+
+    def _as_storable(self, new: State, changes: _Changes) -> State:
+        """Return `new` with what its markers say where one beside the code can't be removed."""
+        left = {
+            name: self._markers.find(name, anew=True).state
+            for name, state in changes.items()
+            if state is None
+        }
+        return replace(new, wanted=_changed(new.wanted, left))
+
+    def _take_back(self, document: Document, before: _Changes) -> None:
+        """Bring markers and file back as well as a failing disk lets us."""
+        with suppress(StateError, OSError):
+            for name, state in before.items():
+                if self._markers.own(name) is not state:
+                    self._markers.put(name, state)
+            if self._read() == document:
+                return
+            if document.is_stored:
+                self._write(document)
+            else:
+                self._path.unlink()
+
+    # ---- order -----------------------------------------------------------------------------
+
+    def _is_unsettled(self, document: Document) -> bool:
+        if not self._folder.path.is_dir():
+            return False  # nothing is created by looking
+        return bool(
+            self._overlay[1]
+            or document.state.generation != self._hint.words[0]
+            or self._undoable(document)
+            or self._is_replaced(document)
+        )
+
+    def _settle(self) -> Document:
+        """Put in order what others left, with the lock held; raise `StateError`.
+
+        Markers are looked at only if something is known to be there: `notice` looks for it.
+        """
+        with suppress(OSError):
+            self._hint.ensure(self._folder.owner(), self._known.generation)
+        document = self._undo(self._read())
+        if self._is_replaced(document):
+            document = self._follow(document)
+            self._must_look = True
+        if self._must_look or self._overlay[1] or not document.is_stored:
+            document = self._adopt(document)
+        self._known = document.state
+        self._show(document.state.generation)
+        return document
+
+    def _undoable(self, document: Document) -> list[str]:
+        """Return the plugins whose markers are in between and that this process can reach."""
+        return [name for name in document.intent if self._markers.place(name) is not None]
+
+    def _undo(self, document: Document) -> Document:
+        """Bring markers in between back. What this process can't reach is left to others."""
+        names = self._undoable(document)
+        if not names:
+            return document
+        for name in names:
+            if self._folder.is_state_dir or self._markers.folders[name].is_dir():
+                self._markers.put(name, document.intent[name])
+        rest = {name: state for name, state in document.intent.items() if name not in names}
+        return self._write(replace(document, intent=rest))
+
+    def _follow(self, document: Document) -> Document:
+        """Accept a file that was put in place by hand: the markers shall say what it says."""
+        found, _ = self._markers.survey()
+        wanted = document.state.wanted
+        wrong = {
+            name: wanted.get(name)
+            for name, marker in found.items()
+            if marker.state not in {None, wanted.get(name)} and name not in document.intent
+        }
+        intent = {**document.intent, **wrong}
+        followed = self._commit(replace(document, intent=intent), document.state)
+        with suppress(StateError):  # where they can't be written, they are followed instead
+            for name, state in wrong.items():
+                self._markers.put(name, state)
+        if not wrong:
+            return followed
+        return self._write(replace(followed, intent=document.intent))
+
+    def _adopt(self, document: Document) -> Document:
+        """Store what the markers say beyond the file."""
+        found, self.unreadable = self._markers.survey()
+        changes = self._beyond(document, found)
+        state = document.state
+        is_lost = not document.is_stored and self._floor() > 0
+        if changes or is_lost:
+            new = replace(state, wanted=_changed(state.wanted, changes))
+            document = self._commit(replace(document, state=new), state)
+            self._beyond(document, found)
+        self._overlay = document.state.generation, {}
+        self._must_look = False
+        return document
+
+    def _commit(self, document: Document, old: State) -> Document:
+        """Store `document` as the state after `old`, and let all processes know."""
+        generation = max(old.generation, self._floor()) + 1
+        document = self._write(
+            replace(document, state=replace(document.state, generation=generation))
+        )
+        self._known = document.state
+        self._show(generation)
+        return document
+
+    def _show(self, generation: int) -> None:
+        if self._hint.words[0] != generation:
+            with suppress(OSError):  # then it is found within a second, as without a hint
+                self._hint.show(generation)
+
+    def _write(self, document: Document) -> Document:
+        document = replace(document, is_stored=True)
+        content = file.render(document)
+        try:
+            durable.replace(self._path, content, self._folder.owner())
+        except OSError as error:
+            raise refusal(self._path, error) from error
+        return document
 
 
-def _write_markers(place: Path, state: WantedState, owner: Ownership) -> None:
-    """Turn the one switch, ``DISABLED``; what it needs comes first, what it outdates last."""
-    if state is WantedState.DISABLED:
-        _add(place / DISABLED, owner)
-        with suppress(OSError):  # it no longer says anything
-            (place / ENABLED).unlink(missing_ok=True)
-        return
-    made = _add(place / ENABLED, owner)
-    try:
-        (place / DISABLED).unlink(missing_ok=True)
-    except OSError:
-        if made:
-            (place / ENABLED).unlink()
-        raise
-    sync_folder(place)
+def _me() -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()
 
 
-def _add(marker: Path, owner: Ownership) -> bool:
-    """Create `marker` on the disk and return True, or return False if it is there already."""
-    if marker.is_file():
-        return False
-    descriptor = create(marker, owner)
-    try:
-        os.fsync(descriptor)
-        sync_folder(marker.parent)
-    except OSError:
-        marker.unlink()
-        raise
-    finally:
-        os.close(descriptor)
-    return True
+def _difference(
+    old: Mapping[str, WantedState], new: Mapping[str, WantedState]
+) -> dict[str, WantedState | None]:
+    return {
+        name: new.get(name)
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    }
 
 
-def _contended(name: str, lock: Path, seconds: float) -> StateError:
-    return StateError(
-        f"state of plugin {name!r} can't be written: {lock}: another process held the lock for "
-        f"{seconds:g} seconds; try again, or, if nothing is at work there, let the option "
-        "state_dir name a folder whose file system can lock"
-    )
-
-
-def _refusal(name: str, path: Path, error: OSError) -> StateError:
-    return StateError(
-        f"state of plugin {name!r} can't be written: {error.filename or path}: "
-        f"{error.strerror}; let the option "
-        "state_dir name a folder that this process may write to"
-    )
+def _changed(wanted: Mapping[str, WantedState], changes: _Changes) -> dict[str, WantedState]:
+    """Return `wanted` after `changes`, where None means that nothing is wanted."""
+    changed = {**wanted, **changes}
+    return {name: state for name, state in changed.items() if state is not None}

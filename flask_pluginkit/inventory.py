@@ -1,0 +1,61 @@
+"""The inventory: what the last running application knew of its plugins, for when none runs.
+
+It is written by workers, off the request path, and read where plugins can't be asked: in safe
+mode, which must know which of them guard the site.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from .durable import Ownership, replace
+from .exceptions import StateError
+from .snapshot import Plugin
+
+INVENTORY: Final = "inventory.json"
+FORMAT: Final = 1
+
+
+class Lockable(Protocol):
+    """What of a store is needed to write beside its state."""
+
+    def exclusive(self) -> Any:
+        """Return the lock of the state, as a context manager."""
+
+
+def write_inventory(store: Lockable, control: Path, rows: Sequence[Plugin]) -> None:
+    """Write down what is known of `rows`, unless that stands there already. Raises nothing."""
+    plugins = {row.name: _entry(row) for row in rows}
+    known = read_inventory(control)
+    if known == plugins or not control.is_dir():
+        return
+    content = {"format": FORMAT, "written": time.time(), "plugins": plugins}
+    with suppress(OSError, StateError), store.exclusive():
+        owner = Ownership.of_folder(control.stat())
+        replace(control / INVENTORY, json.dumps(content).encode(), owner)
+
+
+def _entry(row: Plugin) -> dict[str, Any]:
+    return {
+        "version": row.version,
+        "status": row.status.value,
+        "reason": row.reason,
+        "wanted": row.wanted.value,
+        "origin": row.candidate.origin.value,
+        "guards": row.guards,
+    }
+
+
+def read_inventory(control: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Return what was written down, by plugin; nothing where there is nothing to be read."""
+    try:
+        content = json.loads((control / INVENTORY).read_bytes())
+        plugins = content["plugins"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return plugins if isinstance(plugins, dict) else {}

@@ -1,0 +1,141 @@
+"""The recording that is running, and what it keeps a plugin from doing meanwhile.
+
+A plugin that registers adds to the application. What is there already belongs to others, and
+among it are the guards of their pages: so nothing is taken away and no table is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from functools import update_wrapper
+from typing import Any, Final, Protocol, TypeVar
+
+from flask import Flask
+
+from flask_pluginkit.barrier import Resident
+from flask_pluginkit.exceptions import PluginError
+
+
+class Recorder(Protocol):
+    """What the tables need of the recording that is running."""
+
+    is_running: bool
+    resident: Resident
+
+    def named(self, kind: str, name: str, value: Any) -> None:
+        """Take an entry of a table."""
+
+    def pending(self, kind: str) -> Mapping[str, Any]:
+        """Give what this recording has taken for a table so far."""
+
+    def others(self, kind: str, live: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give the entries of plugins that are there for the one who registers."""
+
+    def hook(self, table: str, scope: str | None, function: Any) -> None:
+        """Take a function of a function table."""
+
+    def error(self, scope: str | None, code: int | None, error: Any, function: Any) -> None:
+        """Take an error handler."""
+
+
+class _Running:
+    """A context variable for a recording, which is None again when the recording is over.
+
+    A task that a plugin starts while it registers goes on in a copy of that moment's context.
+    """
+
+    def __init__(self) -> None:
+        self._var: ContextVar[Recorder | None] = ContextVar("flask_pluginkit.recording")
+
+    def get(self) -> Recorder | None:
+        recorder = self._var.get(None)
+        return recorder if recorder is not None and recorder.is_running else None
+
+    def set(self, recorder: Recorder) -> Token[Recorder | None]:
+        return self._var.set(recorder)
+
+    def reset(self, token: Token[Recorder | None]) -> None:
+        self._var.reset(token)
+
+
+RECORDING: Final = _Running()
+"""The recording of the plugin that registers in this context, None at all other times."""
+
+Table = TypeVar("Table")
+
+
+def keeps_entries(*methods: str) -> Callable[[type[Table]], type[Table]]:
+    """Make a class decorator: these methods take entries away, and are refused to plugins.
+
+    The class says in `place` where its instances are.
+    """
+
+    def decorate(kind: type[Table]) -> type[Table]:
+        for name in methods:
+            setattr(kind, name, _refused(getattr(kind, name)))
+        return kind
+
+    return decorate
+
+
+def _refused(method: Callable[..., Any]) -> Callable[..., Any]:
+    def unless_recording(table: Any, *args: Any, **kwargs: Any) -> Any:
+        refuse(f"called {table.place}.{method.__name__}()")
+        return method(table, *args, **kwargs)
+
+    return update_wrapper(unless_recording, method)
+
+
+def refuse(what: str) -> None:
+    """Raise if a recording runs.
+
+    Raises:
+        PluginError: names the plugin and `what` it did.
+
+    """
+    if (recording := RECORDING.get()) is not None:
+        raise _error(recording.resident.name, what)
+
+
+def _error(plugin: str, what: str) -> PluginError:
+    return PluginError(
+        f"plugin {plugin!r} {what}: while it registers it can add to what the application has, "
+        "and can't take away or replace what others have there"
+    )
+
+
+@contextmanager
+def tables_kept(app: Flask, plugin: str, names: Iterable[str]) -> Iterator[None]:
+    """Put back the tables of `app`, called `names` and more, that `plugin` replaces.
+
+    Raises:
+        PluginError: it replaced or deleted some. What it put into others is lost.
+
+    """
+    holders: tuple[tuple[str, Any, Iterable[str]], ...] = (
+        ("app", app, (*names, "view_functions", "blueprints", "error_handler_spec", *_WHOLE)),
+        ("app.jinja_env", app.jinja_env, ("filters", "tests", "globals")),
+        ("app.cli", app.cli, ("commands",)),
+    )
+    # past __setattr__, as an application may have one of its own
+    before = [
+        (place, name, vars(holder), vars(holder)[name])
+        for place, holder, tables in holders
+        for name in tables
+        if name in vars(holder)
+    ]
+    replaced = []
+    try:
+        yield
+    finally:
+        for place, name, attributes, table in before:
+            if attributes.get(name) is not table:
+                attributes[name] = table
+                replaced.append(f"{place}.{name}")
+    if replaced:
+        raise _error(plugin, f"replaced {', '.join(replaced)}")
+
+
+_WHOLE: Final = ("url_map", "jinja_env", "cli")

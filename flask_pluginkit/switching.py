@@ -1,0 +1,315 @@
+"""Enabling and disabling plugins: in this process, in every worker, all or nothing.
+
+One switch runs under the lock of the store: read the state, plan what is to change, build the
+snapshot of it aside (what fails, fails here), let the other workers load what they haven't
+loaded (all of them or none), write the audit, store the state, publish. Until the state is
+stored nothing has changed for anybody; afterwards every request that begins sees it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from flask import has_request_context, request
+
+from .application import Site
+from .exceptions import PluginError, Problem, RequirementError, StateError, SwitchError
+from .following import Follower
+from .loadings import Loading
+from .reports import Report
+from .snapshot import Snapshot, Status
+from .state.base import State, WantedState
+from .text import nearest
+
+POLL: Final = 0.005
+"""Seconds between two looks at what the other workers answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a switch has done."""
+
+    changed: tuple[str, ...]
+    """The plugins that were switched, sorted; none if all was as it was asked for."""
+    generation: int
+    """The number of the state that every request sees from now on."""
+    silent: tuple[str, ...] = ()
+    """Workers that didn't answer in time: they load what they need at their next request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What somebody asks for."""
+
+    names: tuple[str, ...]
+    wanted: WantedState
+    cascade: bool
+    by: str
+    source: str
+
+    def entry(self, result: str, **more: object) -> dict[str, object]:
+        """Return the line of the audit with this result."""
+        action = "enable" if self.wanted is WantedState.ENABLED else "disable"
+        return {
+            "action": action,
+            "plugins": list(self.names),
+            "cascade": self.cascade,
+            "by": self.by,
+            "from": self.source,
+            "result": result,
+            **more,
+        }
+
+
+def who() -> tuple[str, str]:
+    """Return who is switching, and from where, as far as that can be known."""
+    if has_request_context():
+        user = request.remote_user or "anonymous"
+        return user, f"{request.remote_addr} {request.method} {request.path}"
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a number without a name, usual in containers
+        user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+    program = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119 - a text
+    return user, f"{program or 'python'}, pid {os.getpid()}"
+
+
+class Switchboard:
+    """Switches the plugins of one application."""
+
+    def __init__(self, site: Site, follower: Follower, timeout: float) -> None:
+        self.site = site
+        self.follower = follower
+        self.timeout = timeout
+
+    def switch(self, order: Order) -> Change:
+        """Carry out `order`, in every worker of this host, or change nothing.
+
+        Raises:
+            RequirementError: others need a plugin that is to be disabled, or one that is to be
+                enabled needs others, and `order` doesn't take them along.
+            SwitchError: a plugin can't be active, here or in another worker.
+            StateError: the state or the audit can't be written.
+            PluginError: there is no such plugin.
+
+        """
+        site = self.site
+        with site.store.exclusive():
+            site.store.notice()
+            state = site.store.load()
+            if state == site.state:
+                state = site.state  # what is prepared already
+            try:
+                with site.lock:
+                    new, changed, snapshot = self._rehearse(order, state)
+                if not changed:
+                    self.follower.on_hint()
+                    return Change(changed=(), generation=state.generation)
+                silent = self._others(order, new)
+                self.follower.audit.write(order.entry("intent", changed=sorted(changed)))
+            except PluginError as error:
+                self._undo(order, state, error)
+                raise
+            stored = self._store(order, state, new)
+            with site.lock:
+                site.publish(replace(snapshot, generation=stored.generation), stored)
+                site.seen = site.store.hint
+            self._note(order.entry("done", changed=sorted(changed), generation=stored.generation))
+        return Change(changed=tuple(sorted(changed)), generation=stored.generation, silent=silent)
+
+    def _store(self, order: Order, state: State, new: State) -> State:
+        try:
+            return self.site.store.swap(state.generation, new)
+        except StateError as error:
+            self._undo(order, state, error)
+            raise
+
+    def _undo(self, order: Order, state: State, error: PluginError) -> None:
+        """Bring the process back to what is stored: what was tried left only loaded code."""
+        with self.site.lock, suppress(PluginError):
+            self.site.prepare(state, lambda _loading: None)
+        self._note(order.entry(f"refused: {error}"))
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        """Add to the audit what came of a switch that was announced there."""
+        try:
+            self.follower.audit.write(entry, durable=False)
+        except StateError as error:
+            self.site.logger.warning("the audit can't be continued: %s", error)
+
+    def rescan(self) -> tuple[str, ...]:
+        """Look for plugins anew, and return the names of those that are new."""
+        site = self.site
+        with site.lock:
+            before = {row.name for row in site.current.plugins}
+            site.rescan()
+            self.follower.refresh()
+            return tuple(row.name for row in site.current.plugins if row.name not in before)
+
+    # --- this process -----------------------------------------------------------------------
+
+    def _rehearse(self, order: Order, state: State) -> tuple[State, set[str], Snapshot]:
+        """Load what `order` needs and return the state, what changes, and the snapshot."""
+        site = self.site
+        rows = {row.name: row for row in site.prepare(state, lambda _loading: None)}
+        for name in order.names:
+            if name not in rows or rows[name].status is Status.MISSING:
+                raise unknown(name, rows)
+        if order.wanted is WantedState.DISABLED:
+            return self._rehearse_disabling(order, state, rows)
+        return self._rehearse_enabling(order, state, rows)
+
+    def _rehearse_disabling(
+        self, order: Order, state: State, rows: Mapping[str, Loading]
+    ) -> tuple[State, set[str], Snapshot]:
+        others = _dependants(order.names, rows)
+        if others and not order.cascade:
+            raise RequirementError(
+                Problem(
+                    where=", ".join(order.names),
+                    what="disable",
+                    found=f"others that need it: {', '.join(sorted(others))}",
+                    expected="a plugin that nobody needs",
+                    advice="disable those first, or take them along (cascade)",
+                )
+            )
+        changed = {
+            name
+            for name in {*order.names, *others}
+            if rows[name].wanted is not WantedState.DISABLED or name in state.quarantined
+        }
+        return self._draft(state, changed, WantedState.DISABLED)
+
+    def _rehearse_enabling(
+        self, order: Order, state: State, rows: Mapping[str, Loading]
+    ) -> tuple[State, set[str], Snapshot]:
+        names = {*order.names, *(_required(order.names, rows) if order.cascade else ())}
+        changed = {name for name in names if not rows[name].is_active}
+        for name in changed:
+            if rows[name].own_fault is not None:
+                rows[name].reload()
+        made = self._draft(state, changed, WantedState.ENABLED)
+        for row in made[2].plugins:
+            if row.name in names and row.status is not Status.ACTIVE:
+                raise _not_active(rows[row.name], order)
+        return made
+
+    def _draft(
+        self, state: State, changed: set[str], wanted: WantedState
+    ) -> tuple[State, set[str], Snapshot]:
+        new = replace(
+            state,
+            wanted={**state.wanted, **dict.fromkeys(changed, wanted)},
+            quarantined={n: q for n, q in state.quarantined.items() if n not in changed},
+        )
+        site = self.site
+        return new, changed, site.draft(site.prepare(new, lambda _loading: None), new)
+
+    # --- the other workers --------------------------------------------------------------------
+
+    def _others(self, order: Order, new: State) -> tuple[str, ...]:
+        """Let the other workers load what they haven't; return who didn't answer in time.
+
+        Raises `SwitchError` as soon as one says that it can't.
+        """
+        if order.wanted is WantedState.DISABLED:
+            return ()
+        roster, store = self.follower.roster, self.site.store
+        own = self.follower.member
+        names = tuple(name for name, each in new.wanted.items() if each is WantedState.ENABLED)
+        waiting = [
+            report
+            for report in roster.live()
+            if (own is None or report.id != own.id) and not set(order.names) <= set(report.loaded)
+        ]
+        if not waiting:
+            return ()
+        number = store.announced + 1
+        roster.announce(
+            {
+                "number": number,
+                "names": [name for name in names if name in order.names],
+                "wanted": {name: each.value for name, each in new.wanted.items()},
+                "by": order.by,
+                "deadline_seconds": self.timeout,
+            }
+        )
+        store.announce_number()
+        try:
+            return self._wait({report.id: report for report in waiting}, number)
+        finally:
+            roster.withdraw()
+
+    def _wait(self, waiting: dict[str, Report], number: int) -> tuple[str, ...]:
+        deadline = time.monotonic() + self.timeout
+        while waiting and time.monotonic() < deadline:
+            answers = {report.id: report for report in self.follower.roster.live()}
+            for worker in list(waiting):
+                answer = answers.get(worker)
+                if answer is None:  # it has ended
+                    del waiting[worker]
+                elif answer.announcement == number:
+                    del waiting[worker]
+                    if answer.failures:
+                        name, reason = next(iter(answer.failures.items()))
+                        raise SwitchError(name, reason, worker=describe_worker(answer))
+            time.sleep(POLL)
+        return tuple(sorted(describe_worker(report) for report in waiting.values()))
+
+
+def _not_active(row: Loading, order: Order) -> PluginError:
+    """Return why a plugin that was to be enabled can't be active."""
+    if isinstance(row.error, RequirementError) and not order.cascade:
+        advice = "enable that one first, or take it along (cascade); nothing has changed"
+        return RequirementError(replace(problem, advice=advice) for problem in row.error.problems)
+    error = SwitchError(row.name, row.reason)
+    error.__cause__ = row.error
+    return error
+
+
+def describe_worker(report: Report) -> str:
+    """Return how a worker is named to people."""
+    return f"pid {report.pid} on {report.host}"
+
+
+def unknown(name: str, rows: Iterable[str]) -> PluginError:
+    """Return what to tell of a plugin that isn't there."""
+    guess = nearest(name, tuple(rows))
+    hint = f"; did you mean {guess!r}?" if guess else ""
+    return PluginError(f"No plugin named {name} was found{hint}")
+
+
+def _dependants(names: Iterable[str], rows: Mapping[str, Loading]) -> set[str]:
+    """Return the plugins that can't go on without `names`, theirs included."""
+    gone, others = set(names), set[str]()
+    while True:
+        more = {
+            row.name
+            for row in rows.values()
+            if row.name not in gone
+            and row.status in {Status.ACTIVE, Status.QUARANTINED}
+            and any(required.plugin in gone for required in row.manifest.requires)
+        }
+        if not more:
+            return others
+        gone |= more
+        others |= more
+
+
+def _required(names: Iterable[str], rows: Mapping[str, Loading]) -> set[str]:
+    """Return the plugins that `names` need, and what those need."""
+    waiting, found = list(names), set[str]()
+    while waiting:
+        row = rows.get(waiting.pop())
+        for required in row.manifest.requires if row is not None else ():
+            if required.plugin in rows and required.plugin not in found:
+                found.add(required.plugin)
+                waiting.append(required.plugin)
+    return found
