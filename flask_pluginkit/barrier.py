@@ -7,7 +7,6 @@ is counted, logged with its plugin's name, and contained where the page can do w
 from __future__ import annotations
 
 import logging
-import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,7 +43,28 @@ class Meter:
         self.calls += 1
         self.total += seconds
         if seconds > self.slowest:
-            self.slowest = seconds
+            self.note_slowest(seconds)
+
+    def note_slowest(self, seconds: float) -> None:
+        """Note the slowest call so far, and tell of it where it delays the pages of others."""
+        self.slowest = seconds
+        resident = self.resident
+        if resident is None or self.point.startswith(_MAY_TAKE_TIME):
+            return
+        budget = resident.breaker.limits.budget
+        if budget is not None and seconds > budget:
+            resident.home.logger.warning(
+                "plugin %r: %s took %.2f s, and its budget is %g s",
+                resident.name,
+                self.point,
+                seconds,
+                budget,
+                extra={"plugin": resident.name},
+            )
+
+
+_MAY_TAKE_TIME: Final = ("view ", "command ")
+"""Points that nobody waits for but who has asked for them."""
 
 
 class Home(Protocol):
@@ -179,7 +199,7 @@ def guard(
             meter.calls += 1
             meter.total += seconds
             if seconds > meter.slowest:
-                meter.slowest = seconds
+                meter.note_slowest(seconds)
             OWNER.reset(token)
 
     try:
@@ -360,6 +380,8 @@ _OF_PYTHON: Final = frozenset({"builtins", "asyncio.exceptions"})
 
 def _is_from_signal(error: BaseException) -> bool:
     """Tell whether an exception came out of a signal handler of this process."""
+    import signal  # here, as making its enums takes a while
+
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
     # functions and methods have it; the default handlers and None have not
     codes = {getattr(getattr(handler, "func", handler), "__code__", None) for handler in handlers}

@@ -29,12 +29,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
-
-from semver import Version
+from typing import TYPE_CHECKING, Any, Final
 
 from .text import UnusableText, as_text, describe
 from .version import __version__
+
+if TYPE_CHECKING:
+    from semver import Version
 
 LONGEST_VERSION: Final = 256
 """Characters in a version; the FAQ of semantic versioning thinks 255 are too many already."""
@@ -59,7 +60,7 @@ class Operator(StrEnum):
     ABOVE = ">"
 
 
-_COMPARE: Final[dict[Operator, Callable[[Version, Version], bool]]] = {
+_COMPARE: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
     Operator.AT_MOST: operator.le,
     Operator.AT_LEAST: operator.ge,
     Operator.EQUAL: operator.eq,
@@ -72,6 +73,9 @@ _SPELLINGS: Final = (*Operator, "^", "~")
 """What a condition may begin with; ``<=`` before ``<``, so that the first match is right."""
 
 _RELEASE: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,2}", re.ASCII)
+
+_SIMPLE: Final = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){2}", re.ASCII)
+"""Versions that semver needn't be asked about: no prerelease, no build metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class VersionRange:
         """Tell whether `version` is in this range; one that isn't semantic is in none."""
         if not is_semantic(version):
             return False
-        parsed = Version.parse(version)
+        parsed = _parsed(version)
         return all(comparator.matches(parsed) for comparator in self.comparators)
 
     def __contains__(self, version: object) -> bool:
@@ -139,7 +143,14 @@ class VersionRange:
 
 def is_semantic(text: object) -> bool:
     """Tell whether `text` is a complete semantic version (semver.org 2.0.0), such as 1.0.0."""
-    return isinstance(text, str) and _is_plain(text) and Version.is_valid(text)
+    if not isinstance(text, str):
+        return False
+    if _SIMPLE.fullmatch(text):
+        return True
+    try:
+        return _is_plain(text) and _parsed(text) is not None
+    except ValueError:
+        return False
 
 
 def matches_release(versions: VersionRange, version: str) -> bool:
@@ -151,7 +162,7 @@ def matches_release(versions: VersionRange, version: str) -> bool:
     release = _RELEASE.match(version)
     if release is None:
         raise ValueError(f"found {describe(version)}, expected a version such as 4.0.0")
-    return versions.matches(str(Version.parse(release[0], optional_minor_and_patch=True)))
+    return versions.matches(str(_parsed(release[0], short=True)))
 
 
 def is_compatible_with_us(range_text: str) -> bool:
@@ -159,7 +170,8 @@ def is_compatible_with_us(range_text: str) -> bool:
 
     Raises ValueError as `VersionRange.parse` does.
     """
-    return matches_release(VersionRange.parse(range_text), __version__)
+    versions = VersionRange.parse(range_text)
+    return not versions.comparators or matches_release(versions, __version__)
 
 
 def _comparators(condition: str) -> tuple[Comparator, ...]:
@@ -182,7 +194,15 @@ def _version(text: str) -> tuple[Version, int]:
     if not _is_plain(text):
         raise ValueError
     given = re.split(r"[-+]", text, maxsplit=1)[0].count(".") + 1
-    return Version.parse(text, optional_minor_and_patch=True).replace(build=None), given
+    return _parsed(text, short=True).replace(build=None), given
+
+
+def _parsed(text: str, *, short: bool = False) -> Version:
+    """Return the version that `text` is, a `short` one with zeros added, or raise ValueError."""
+    # imported here as that takes longer than importing all of our own, and most never need it
+    from semver import Version
+
+    return Version.parse(text, optional_minor_and_patch=short)
 
 
 def _is_plain(text: str) -> bool:
@@ -206,4 +226,4 @@ def _after_similar(version: Version, given: int) -> Version:
 
 def _lowest(major: int, minor: int = 0, patch: int = 0) -> Version:
     """Return the first of all prereleases: the lowest of all versions with these numbers."""
-    return Version(major, minor, patch, prerelease="0")
+    return _parsed(f"{major}.{minor}.{patch}-0")

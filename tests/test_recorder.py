@@ -15,6 +15,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import Rule, Submount
 
 from flask_pluginkit.barrier import Resident
+from flask_pluginkit.breaker import Breaker, Limits
 from flask_pluginkit.live.keeping import RECORDING
 from flask_pluginkit.live.recorder import FUNCTION_LISTS, FUNCTION_TABLES, Recording, Tables
 from flask_pluginkit.points import Contribution, ErrorHandler, Hook, Named, Route
@@ -37,7 +38,7 @@ class Recorder:
         self.before = self.state()
         self.settled = 0
         self.tables = Tables(self.app, lambda: EMPTY, self.settle)
-        home: Any = SimpleNamespace(new_breaker=lambda: None)
+        home: Any = SimpleNamespace(new_breaker=lambda: Breaker(Limits()))
         self.resident = Resident(home, "hello", Path("/nowhere"))
         self.recording = self.tables.recording(self.resident)
 

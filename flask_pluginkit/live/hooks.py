@@ -145,7 +145,7 @@ def call_until_answered(chain: Chain) -> Any:
                 meter.calls += 1
                 meter.total += seconds
                 if seconds > meter.slowest:
-                    meter.slowest = seconds
+                    meter.note_slowest(seconds)
             if answer is not None:
                 return answer
     finally:
@@ -177,7 +177,7 @@ def call_in_turn(chain: Chain, value: Any, kind: type | tuple[()]) -> Any:
                 meter.calls += 1
                 meter.total += seconds
                 if seconds > meter.slowest:
-                    meter.slowest = seconds
+                    meter.note_slowest(seconds)
             if answer is not value and isinstance(answer, kind):
                 value = answer
     finally:

@@ -6,10 +6,11 @@ among it are the guards of their pages: so nothing is taken away and no table is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import update_wrapper
+from operator import is_
 from typing import Any, Final, Protocol, TypeVar
 
 from flask import Flask
@@ -106,36 +107,38 @@ def _error(plugin: str, what: str) -> PluginError:
     )
 
 
+TABLES: Final = (
+    "view_functions", "blueprints", "error_handler_spec", "url_map", "jinja_env", "cli",
+)  # fmt: skip
+"""Attributes of the application that hold tables, beside those of functions."""
+
+
 @contextmanager
-def tables_kept(app: Flask, plugin: str, names: Iterable[str]) -> Iterator[None]:
-    """Put back the tables of `app`, called `names` and more, that `plugin` replaces.
+def tables_kept(app: Flask, plugin: str, names: tuple[str, ...]) -> Iterator[None]:
+    """Put back the tables that `plugin` replaces: `names` of `app`, and those that are in these.
 
     Raises:
         PluginError: it replaced or deleted some. What it put into others is lost.
 
     """
-    holders: tuple[tuple[str, Any, Iterable[str]], ...] = (
-        ("app", app, (*names, "view_functions", "blueprints", "error_handler_spec", *_WHOLE)),
-        ("app.jinja_env", app.jinja_env, ("filters", "tests", "globals")),
-        ("app.cli", app.cli, ("commands",)),
-    )
     # past __setattr__, as an application may have one of its own
-    before = [
-        (place, name, vars(holder), vars(holder)[name])
-        for place, holder, tables in holders
-        for name in tables
-        if name in vars(holder)
-    ]
+    holders: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
+        ("app", vars(app), names),
+        ("app.jinja_env", vars(app.jinja_env), ("filters", "tests", "globals")),
+        ("app.cli", vars(app.cli), ("commands",)),
+    )
+    before = [[*map(attributes.get, names)] for _, attributes, names in holders]
     replaced = []
     try:
         yield
     finally:
-        for place, name, attributes, table in before:
-            if attributes.get(name) is not table:
-                attributes[name] = table
-                replaced.append(f"{place}.{name}")
+        for (place, attributes, names), tables in zip(holders, before, strict=True):
+            # nearly always nothing is, and a start does this for each rule of each plugin
+            if all(map(is_, map(attributes.get, names), tables)):
+                continue
+            for name, table in zip(names, tables, strict=True):
+                if attributes.get(name) is not table:
+                    attributes[name] = table
+                    replaced.append(f"{place}.{name}")
     if replaced:
         raise _error(plugin, f"replaced {', '.join(replaced)}")
-
-
-_WHOLE: Final = ("url_map", "jinja_env", "cli")

@@ -28,7 +28,7 @@ from .commands import owned_command
 from .errors import guard_handler
 from .filters import jinja_callable
 from .handlers import HandlerTable
-from .keeping import RECORDING, tables_kept
+from .keeping import RECORDING, TABLES, tables_kept
 from .mounts import noting
 from .tables import (
     HOST_REGISTERS,
@@ -52,6 +52,7 @@ FUNCTION_LISTS: Final = (
     "shell_context_processors",
     "url_build_error_handlers",
 )
+_KEPT: Final = (*FUNCTION_TABLES, *FUNCTION_LISTS, *TABLES)
 
 _FUNCTIONS: Final = (
     FunctionType, MethodType, BuiltinFunctionType, partial, type(lru_cache(lambda: None)),
@@ -96,7 +97,7 @@ class Recording:
         token = RECORDING.set(self)
         before, self.is_running = self.is_running, True
         try:
-            kept = tables_kept(self.app, self.resident.name, (*FUNCTION_TABLES, *FUNCTION_LISTS))
+            kept = tables_kept(self.app, self.resident.name, _KEPT)
             with kept, self.resident.running():
                 yield
         finally:

@@ -107,9 +107,9 @@ class FileStateStore:
         process all the same.
         """
         self._folder.examine()
-        self._hint.refresh()
+        has_hint = self._hint.refresh()
         document = self._look()
-        if self._is_unsettled(document):
+        if self._is_unsettled(document, has_hint=has_hint):
             with suppress(StateError), self._locked(0):
                 self._settle()
             document = self._look()
@@ -293,11 +293,12 @@ class FileStateStore:
 
     # ---- order -----------------------------------------------------------------------------
 
-    def _is_unsettled(self, document: Document) -> bool:
+    def _is_unsettled(self, document: Document, *, has_hint: bool) -> bool:
         if not self._folder.path.is_dir():
             return False  # nothing is created by looking
         return bool(
-            self._overlay[1]
+            not has_hint
+            or self._overlay[1]
             or document.state.generation != self._hint.words[0]
             or self._undoable(document)
             or self._is_replaced(document)
