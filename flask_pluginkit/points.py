@@ -139,6 +139,5 @@ def may_guard(contributions: Iterable[Contribution]) -> bool:
     items = tuple(contributions)
     own = {item.name for item in items if isinstance(item, Named) and item.kind == "blueprint"}
     return any(
-        isinstance(item, Hook) and item.table in GUARDS and item.scope not in own
-        for item in items
+        isinstance(item, Hook) and item.table in GUARDS and item.scope not in own for item in items
     )

@@ -177,7 +177,7 @@ class Startup:
     def _judge(self, loading: Loading, state: State, wanted: WantedState | None) -> None:
         """Stop what is disabled, quarantined or unusable, before anything of it is imported."""
         if loading.wanted is WantedState.DISABLED:
-            loading.disable("disabled by a marker" if wanted else "disabled by its __state__")
+            loading.disable("it was switched off" if wanted else "disabled by its __state__")
         elif self.safe_mode:
             loading.fault = SAFE_MODE
         elif (quarantine := state.quarantined.get(loading.name)) is not None:

@@ -164,14 +164,18 @@ def _plugin_table(plugins: Iterable[Any]) -> list[str]:
 
 
 def _suggestions(app: Flask, address: str) -> list[str]:
-    marker = _shown_path(HERE / "bulletin" / "plugins" / "welcome" / "DISABLED")
+    # not resolve(): the Python of a virtual environment is a link to that of the system
+    flask = _shown_path(Path(sys.executable).with_name("flask"))
+    board = _shown_path(HERE / "bulletin")
+    command = f"{flask} --app {board} plugins"
     closed = _shown_path(Path(app.instance_path) / "maintenance.txt")
     return [
         'Sign in as "demo" with the password "demo", and pin a notice.',
         f"Search for bicycle or 饺子: {address}/search/?q=bicycle",
         f"Read it elsewhere: {address}/feed.atom or {address}/api/notices",
         f"Close the board and open it: touch {closed}; rm {closed}",
-        f"Switch a plugin off: touch {marker}, and start again.",
+        f"Switch a plugin off, and click on in a page that is open: {command} disable search",
+        f"Bring it back, in every worker: {command} enable search",
     ]
 
 

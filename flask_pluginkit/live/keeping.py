@@ -114,8 +114,8 @@ TABLES: Final = (
 
 
 @contextmanager
-def tables_kept(app: Flask, plugin: str, names: tuple[str, ...]) -> Iterator[None]:
-    """Put back the tables that `plugin` replaces: `names` of `app`, and those that are in these.
+def tables_kept(app: Flask, plugin: str, tables: tuple[str, ...]) -> Iterator[None]:
+    """Put back the tables that `plugin` replaces: `tables` of `app`, and those that are in these.
 
     Raises:
         PluginError: it replaced or deleted some. What it put into others is lost.
@@ -123,7 +123,7 @@ def tables_kept(app: Flask, plugin: str, names: tuple[str, ...]) -> Iterator[Non
     """
     # past __setattr__, as an application may have one of its own
     holders: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
-        ("app", vars(app), names),
+        ("app", vars(app), tables),
         ("app.jinja_env", vars(app.jinja_env), ("filters", "tests", "globals")),
         ("app.cli", vars(app.cli), ("commands",)),
     )
@@ -132,11 +132,11 @@ def tables_kept(app: Flask, plugin: str, names: tuple[str, ...]) -> Iterator[Non
     try:
         yield
     finally:
-        for (place, attributes, names), tables in zip(holders, before, strict=True):
+        for (place, attributes, names), there in zip(holders, before, strict=True):
             # nearly always nothing is, and a start does this for each rule of each plugin
-            if all(map(is_, map(attributes.get, names), tables)):
+            if all(map(is_, map(attributes.get, names), there)):
                 continue
-            for name, table in zip(names, tables, strict=True):
+            for name, table in zip(names, there, strict=True):
                 if attributes.get(name) is not table:
                     attributes[name] = table
                     replaced.append(f"{place}.{name}")

@@ -19,7 +19,7 @@ from flask_pluginkit.options import Options
 from flask_pluginkit.points import SignalReceiver
 from flask_pluginkit.snapshot import Snapshot
 
-from . import gate, templates
+from . import environment, gate
 from .hooks import CONTEXT_PROCESSORS, Dispatchers
 from .layer import Live, PinLayer
 from .recorder import Tables
@@ -62,7 +62,7 @@ class Stage:
         self.tables = Tables(app, self.pin, settle, self.options.host)
         undo.callback(self.tables.detach)
         undo.callback(self._connected.clear)
-        undo.callback(templates.attach(app, self.pin, lambda: self.offers))
+        undo.callback(environment.attach(app, self.pin, lambda: self.offers))
         for kind in ("filter", "test"):
             cast("LiveFunctions", self.tables.dicts[kind]).offers = lambda: self.offers
         self.tables.replace(app, "wsgi_app", PinLayer(app.wsgi_app, self.site))

@@ -11,46 +11,23 @@ of the template that has it: so an override can extend what it stands in the pla
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 
 from flask import Flask
-from jinja2 import (
-    BaseLoader,
-    BytecodeCache,
-    DictLoader,
-    Environment,
-    FileSystemLoader,
-    Template,
-    TemplateNotFound,
-)
-from jinja2.environment import TemplateModule
-from jinja2.exceptions import (
-    TemplateAssertionError,
-    TemplateRuntimeError,
-    TemplatesNotFound,
-    UndefinedError,
-)
-from jinja2.runtime import Context, Macro, Undefined
+from jinja2 import BaseLoader, Environment, FileSystemLoader, Template, TemplateNotFound
 
-from flask_pluginkit.barrier import OWNER
 from flask_pluginkit.snapshot import Plugin, Snapshot
 
-from .filters import NamedCache
-from .tables import COMPILING, HOST_REGISTERS
+from .tables import HOST_REGISTERS
 
 NAMES_LIMIT: Final = 10_000
 """How many names are remembered: sites render names that come out of URLs."""
 
 LONGEST_NAME: Final = 1_000
 """Characters of a name that is remembered, as those of URLs have any length."""
-
-_NOT_FOUND: Final = re.compile(r"No (filter|test) named '(.+)'(?: found)?\.")
-"""What Jinja says, when it compiles a template and when it renders one."""
 
 Source = tuple[str, str | None, Callable[[], bool] | None]
 Place = tuple[BaseLoader, str]
@@ -242,174 +219,3 @@ def _loads(loader: BaseLoader, environment: Environment, name: str) -> bool:
     except (TemplateNotFound, RuntimeError):
         return False
     return True
-
-
-class LiveTemplate(Template):
-    """A template whose macros, once imported, run as whoever imports them, and live.
-
-    Jinja keeps the module of an imported template, and with it the context of whoever imported
-    it first, and the filters of that moment: so pages of plugins share one module, and the
-    host's pages another, and both are made anew for each snapshot.
-    """
-
-    _modules: Mapping[bool, tuple[int, TemplateModule]] = MappingProxyType({})
-
-    def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
-        if ctx is not None and ctx.globals_keys - self.globals.keys():
-            return super()._get_default_module(ctx)
-        serial = cast("LiveEnvironment", self.environment).library.pin().serial
-        is_plugins = OWNER.get() is not None
-        known = self._modules.get(is_plugins)
-        if known is not None and known[0] == serial:
-            return known[1]
-        module = self.make_module()
-        self._modules = {**self._modules, is_plugins: (serial, module)}
-        return module
-
-
-class OwnedContext(Context):
-    """The context of templates that render as a plugin.
-
-    A function of the host that such a template calls, through the host's base page for
-    example, runs as the host: the names it renders are the host's.
-    """
-
-    def call(self, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call `obj` as Jinja does, as its owner."""
-        owner = OWNER.get()
-        if owner is None or isinstance(obj, Macro) or owner.owns(obj):
-            return super().call(obj, *args, **kwargs)
-        token = OWNER.set(None)
-        try:
-            return super().call(obj, *args, **kwargs)
-        finally:
-            OWNER.reset(token)
-
-
-class LiveEnvironment(Environment):
-    """The application's environment, with template names that have owners.
-
-    `attach` makes one from the environment that the application has.
-    """
-
-    library: Library
-    plain_context: type[Context]
-    owned_context: type[Context]
-
-    @property
-    def context_class(self) -> type[Context]:
-        """The class of new contexts, by who renders: the host's pages have the plain one."""
-        return self.plain_context if OWNER.get() is None else self.owned_context
-
-    @context_class.setter
-    def context_class(self, kind: type[Context]) -> None:
-        self.plain_context = kind
-        self.owned_context = type(f"Owned{kind.__name__}", (OwnedContext, kind), {})
-
-    @property
-    def bytecode_cache(self) -> BytecodeCache | None:
-        """The application's cache of bytecode, with regard to plugins' filters and tests."""
-        cache: BytecodeCache | None = vars(self).get("bytecode_cache")
-        return None if cache is None else NamedCache(cache, self.library.offers)
-
-    @bytecode_cache.setter
-    def bytecode_cache(self, cache: BytecodeCache | None) -> None:
-        vars(self)["bytecode_cache"] = cache
-
-    def compile(self, *args: Any, **kwargs: Any) -> Any:
-        """Compile as Jinja does; filters of plugins that are loaded and inactive are known too."""
-        token = COMPILING.set(True)
-        try:
-            return super().compile(*args, **kwargs)
-        finally:
-            COMPILING.reset(token)
-
-    def handle_exception(self, source: str | None = None) -> NoReturn:
-        """Raise what went wrong; where a plugin's filter is missing, say whose it is."""
-        try:
-            super().handle_exception(source)
-        except (TemplateRuntimeError, TemplateAssertionError) as error:
-            if (match := _NOT_FOUND.fullmatch(error.message or "")) is not None:
-                kind, name = match[1], match[2]
-                if (owner := self.library.offers().get((kind, name))) is not None:
-                    whose = f"it belongs to the plugin {owner!r}, which isn't active"
-                    error.args = (f"No {kind} named {name!r} now: {whose}.",)
-            raise
-
-    def join_path(self, template: str, parent: str) -> str:
-        """Return what the name `template` means inside the template `parent`."""
-        if (found := self.library.split(parent)) is not None:
-            if template == parent:
-                # itself: in the host's override of a plugin's file, that file
-                return f"{found[0].name}::{found[1].removeprefix(':')}"
-            return self.library.resolve(self, template, found[0].name)
-        return super().join_path(template, parent)
-
-    def get_template(
-        self,
-        name: str | Template,
-        parent: str | None = None,
-        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja's name
-    ) -> Template:
-        """Load a template by a bare or full name."""
-        if isinstance(name, Template):
-            return name
-        if parent is not None:
-            name = self.join_path(name, parent)
-        elif (owner := OWNER.get()) is not None and owner.home is self.library.pin().site:
-            name = self.library.resolve(self, name, owner.name)
-        # Jinja's cache knows the full names of plugins that were active in other snapshots
-        if ":" in name and self.library.split(name) is None and not self.library.has(self, name):
-            raise TemplateNotFound(name)
-        try:
-            return super().get_template(name, None, globals)
-        except TemplateNotFound as error:
-            if error.name != name or (full := self.library.only_offer(self, name)) is None:
-                raise
-        return super().get_template(full, None, globals)
-
-    def select_template(
-        self,
-        names: Iterable[str | Template],
-        parent: str | None = None,
-        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja's name
-    ) -> Template:
-        """Load the first template that exists, each name by the rules of `get_template`."""
-        if isinstance(names, Undefined):
-            names._fail_with_undefined_error()  # noqa: SLF001 - as Jinja itself does
-        names = list(names)
-        for name in names:
-            try:
-                return self.get_template(name, parent, globals)
-            except (TemplateNotFound, UndefinedError):
-                continue
-        raise TemplatesNotFound([str(name) for name in names])
-
-
-def attach(
-    app: Flask,
-    pin: Callable[[], Snapshot],
-    offers: Callable[[], Mapping[tuple[str, str], str]],
-) -> Callable[[], None]:
-    """Give the application's environment plugins' templates; return what undoes it.
-
-    `offers` tells of each filter and test that a loaded plugin has, active or not, whose it is.
-    """
-    environment = app.jinja_env
-    kind, before = type(environment), dict(vars(environment))
-    loader = environment.loader
-    context, template = environment.context_class, environment.template_class
-    # the environment exists already and others hold it: so it changes its class
-    environment.__class__ = type(f"Live{kind.__name__}", (LiveEnvironment, kind), {})
-    library = Library(app, loader or DictLoader({}), pin, offers)
-    cast("LiveEnvironment", environment).library = library
-    environment.loader = library
-    environment.context_class = context
-    environment.template_class = type(f"Live{template.__name__}", (LiveTemplate, template), {})
-
-    def detach() -> None:
-        environment.__class__ = kind
-        vars(environment).clear()
-        vars(environment).update(before)
-
-    return detach
