@@ -95,10 +95,14 @@ class Site:
         self.state = State()
         """The wanted state that `current` follows."""
         self.current = build(self, 0, (), {}, "")
+        self.scanned = 0
+        """The `State.scan` that the plugins known here were looked for at."""
         self.seen = 0
         """The store's hint that `current` follows."""
         self.on_hint: Callable[[], None] = lambda: None
         """What brings `current` up to the hint; `following.Follower` sets it."""
+        self.on_context: Callable[[], None] = lambda: None
+        """What does so in a process that serves no requests; likewise."""
         self.on_trip: Callable[[Resident, str], None] = lambda _resident, _point: None
         """What takes out a plugin that fails too often; likewise."""
         self.limits = Limits.read(app.config.get("PLUGINKIT_BREAKER"))
@@ -141,6 +145,10 @@ class Site:
         """Bring the snapshot up to the store's hint; raises nothing."""
         self.on_hint()
 
+    def follow_outside(self) -> None:
+        """Bring the snapshot up to date for a job or command; raises nothing."""
+        self.on_context()
+
     # --- start -----------------------------------------------------------------------
 
     def start(self) -> None:
@@ -162,6 +170,7 @@ class Site:
         self.startup.find(self.find())
         self.store.know(self.startup.folders)
         self.state = self.store.load()
+        self.scanned = self.state.scan
         with _setup_goes_on(self.app):
             loadings = self.startup.run(self.state, self._state_again)
         with ExitStack() as undo:
@@ -228,6 +237,9 @@ class Site:
         """
         if state is self._prepared_for:
             return self._prepared
+        if state.scan != self.scanned:
+            self.rescan()
+            self.scanned = state.scan
         self._prepared_for = None
         before, self._reports = self._reports, report
         try:
@@ -320,11 +332,18 @@ class Site:
     def publish(self, snapshot: Snapshot, state: State) -> None:
         """Make `snapshot` the one that requests see from now on."""
         self._install(snapshot)
+        for name in self.state.quarantined.keys() - state.quarantined.keys():
+            self._give_another_chance(name)
         self.current = snapshot
         self.state = state
         prepared = self._prepared_for
         if prepared is not None and replace(prepared, generation=state.generation) == state:
             self._prepared_for = state
+
+    def _give_another_chance(self, name: str) -> None:
+        for loading in self.startup.loadings:
+            if loading.name == name and loading.resident is not None:
+                loading.resident.breaker.reset()
 
     def _install(self, snapshot: Snapshot) -> None:
         if self.stage.install(snapshot, settled=self.settled):

@@ -176,11 +176,13 @@ def guard(
     fallback: Any = RAISE,
     *,
     final: bool = False,
+    finish: Callable[[Any, Resident, Meter], Any] | None = None,
 ) -> Callable[..., Any]:
     """Wrap `function`, which belongs to the plugin `resident`, for use at `point`.
 
     `fallback` is returned in place of a fault, unless it is `RAISE`. At a `final` point every
-    exception is a fault: no error handler ever sees what is raised there.
+    exception is a fault: no error handler ever sees what is raised there. `finish` makes what
+    is returned out of what `function` returned.
     """
     meter = resident.meter(point)
 
@@ -188,7 +190,8 @@ def guard(
         token = OWNER.set(resident)
         started = perf_counter()
         try:
-            return function(*args, **kwargs)
+            answer = function(*args, **kwargs)
+            return answer if finish is None else finish(answer, resident, meter)
         except Exception as error:  # noqa: BLE001 - that is what a barrier is for
             return on_fault(resident, meter, error, fallback, final=final)
         except BaseException as error:  # noqa: BLE001 - on_exit raises what isn't the plugin's
@@ -210,24 +213,22 @@ def guard(
 
 def guard_view(function: Callable[..., Any], resident: Resident, point: str) -> Callable[..., Any]:
     """Wrap a view: as `guard`, and what it streams runs as the plugin too."""
-    call = guard(function, resident, point)
-    meter = resident.meter(point)
+    return guard(function, resident, point, finish=_owned_answer)
 
-    def view(*args: Any, **kwargs: Any) -> Any:
-        answer = call(*args, **kwargs)
-        if type(answer) is str:
-            return answer
-        if type(answer) is tuple and answer and hasattr(answer[0], "__next__"):
-            return (owned(answer[0], resident, meter), *answer[1:])
-        if hasattr(answer, "__next__"):
-            return owned(answer, resident, meter)
-        # what the server is to send by itself (files) passes as it is
-        body = getattr(answer, "response", None)
-        if hasattr(body, "__next__") and not getattr(answer, "direct_passthrough", False):
-            answer.response = owned(body, resident, meter)
+
+def _owned_answer(answer: Any, resident: Resident, meter: Meter) -> Any:
+    """Return the answer of a view with the plugin as owner of what it streams."""
+    if type(answer) is str:
         return answer
-
-    return update_wrapper(view, function)
+    if type(answer) is tuple and answer and hasattr(answer[0], "__next__"):
+        return (owned(answer[0], resident, meter), *answer[1:])
+    if hasattr(answer, "__next__"):
+        return owned(answer, resident, meter)
+    # what the server is to send by itself (files) passes as it is
+    body = getattr(answer, "response", None)
+    if hasattr(body, "__next__") and not getattr(answer, "direct_passthrough", False):
+        answer.response = owned(body, resident, meter)
+    return answer
 
 
 def run_as_host(function: Callable[..., Any]) -> Callable[..., Any]:

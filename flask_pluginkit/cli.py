@@ -88,8 +88,8 @@ def enable(names: tuple[str, ...], cascade: bool) -> None:
     """Enable plugins, in every worker, from the next request on."""
     with _refusals():
         manager = _manager()
-        for name in _known(manager, names):
-            _tell(name, "enabled", manager.enable_plugin(name, cascade=cascade))
+        known = _known(manager, names)
+        _tell(known, "enabled", manager.enable_plugin(*known, cascade=cascade))
 
 
 @plugins.command("disable")
@@ -98,8 +98,8 @@ def disable(names: tuple[str, ...], cascade: bool) -> None:
     """Disable plugins, in every worker, from the next request on."""
     with _refusals():
         manager = _manager()
-        for name in _known(manager, names):
-            _tell(name, "disabled", manager.disable_plugin(name, cascade=cascade))
+        known = _known(manager, names)
+        _tell(known, "disabled", manager.disable_plugin(*known, cascade=cascade))
 
 
 @plugins.command("workers")
@@ -142,9 +142,9 @@ def _known(manager: PluginManager, names: Iterable[str]) -> list[str]:
     return wanted
 
 
-def _tell(name: str, state: str, change: Change) -> None:
+def _tell(names: list[str], state: str, change: Change) -> None:
     """Say what came of one switch: who is what, and since which generation."""
-    done = ", ".join([name, *(other for other in change.changed if other != name)])
+    done = ", ".join([*names, *(other for other in change.changed if other not in names)])
     was = "" if change.changed else " already"
     click.echo(f"{done}: {state}{was} (generation {change.generation})")
     if change.silent:

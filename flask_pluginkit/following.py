@@ -21,7 +21,7 @@ from .application import Site
 from .barrier import Resident
 from .exceptions import StateError
 from .inventory import write_inventory
-from .pulse import PULSE
+from .pulse import PULSE, TICK
 from .roster import Member, Roster
 from .snapshot import Plugin
 from .state.audit import Audit
@@ -53,8 +53,10 @@ class Follower:
         self._told: Mapping[str, Any] = {}
         self._told_of: tuple[Plugin, ...] = ()
         self._ticks = 0
+        self._next_look = 0.0
         self._inventory: tuple[Plugin, ...] | None = None
         site.on_hint = self.on_hint
+        site.on_context = self.on_context
         site.on_trip = self.trip
         site.seen = UNSEEN
         _FOLLOWERS.add(self)
@@ -62,7 +64,7 @@ class Follower:
     @property
     def is_serving(self) -> bool:
         """Whether this process is a worker that others see."""
-        return self.member is not None
+        return self.member is not None and self.member.is_mine
 
     @property
     def is_live(self) -> bool:
@@ -82,19 +84,33 @@ class Follower:
         """Bring the snapshot up to the store's hint; raises nothing."""
         site = self.site
         with site.lock:
-            if self.member is None and self.is_live:
+            if self.is_live and not self.is_serving:
                 self._serve()
             hint = site.store.hint
             if hint != site.seen:
                 self._catch_up()
                 site.seen = hint
 
+    def on_context(self) -> None:
+        """Follow outside of requests: workers as ever, jobs and commands by looking at files."""
+        if self.is_serving:
+            if self.site.store.hint != self.site.seen:
+                self.on_hint()
+        elif self.is_live and monotonic() >= self._next_look:
+            self._next_look = monotonic() + TICK
+            with suppress(StateError):  # told of by whoever needs the state
+                if self.site.store.notice():
+                    with self.site.lock:
+                        self._catch_up()
+
     def _serve(self) -> None:
         """Become a worker that others see."""
-        try:
-            self.site.store.open()
-        except StateError as error:
-            self.site.logger.warning("plugins can't be switched live: %s", error)
+        if not self.site.store.open():
+            self.site.logger.warning(
+                "plugins can't be switched live, as %s can't be written, and markers alone count: "
+                "let the option state_dir name a folder that this process may write to",
+                self.site.control,
+            )
         self.member = self.roster.join(self._report())
         PULSE.add(self)
 
@@ -109,10 +125,6 @@ class Follower:
             # a request must not fail for it; the next change, or tick, tries again
             site.logger.exception("the state of plugins can't be followed")
 
-    def refresh(self) -> None:
-        """Publish anew: other plugins have been found. The caller holds the site's lock."""
-        self.apply(self._with_local(self.site.store.load()))
-
     def _with_local(self, state: State) -> State:
         if not self.local:
             return state
@@ -121,16 +133,9 @@ class Follower:
     def apply(self, state: State) -> None:
         """Publish the snapshot of `state`. The caller holds the site's lock."""
         site = self.site
-        for name in site.state.quarantined.keys() - state.quarantined.keys():
-            self._give_another_chance(name)
         loadings = site.prepare(state, site.log)
         site.publish(site.draft(loadings, state, tolerant=True), state)
         PULSE.wake()
-
-    def _give_another_chance(self, name: str) -> None:
-        for loading in self.site.startup.loadings:
-            if loading.name == name and loading.resident is not None:
-                loading.resident.breaker.reset()
 
     # --- in the helper thread --------------------------------------------------------------
 
@@ -157,7 +162,10 @@ class Follower:
         self._note_inventory()
         self._ticks += 1
         if self._ticks % TICKS_PER_REPORT == 0:
-            self._tell()
+            for row in site.current.active.values():
+                row.resident.breaker.observe(row.resident.calls)
+            # also what isn't news: somebody may have removed the report
+            self._tell(again=True)
 
     def _answer(self) -> None:
         """Prepare what somebody is about to enable, and tell whether that is possible."""
@@ -177,9 +185,7 @@ class Follower:
         if not site.startup.folders.keys() >= set(names):
             site.rescan()
         quarantined = {n: q for n, q in site.state.quarantined.items() if n not in names}
-        state = State(
-            generation=site.state.generation, wanted=dict(wanted), quarantined=quarantined
-        )
+        state = replace(site.state, wanted=dict(wanted), quarantined=quarantined)
         for loading in site.startup.loadings:
             if loading.name in names and loading.own_fault is not None:
                 loading.reload()
@@ -210,13 +216,13 @@ class Follower:
             "failures": self.failures,
         }
 
-    def _tell(self) -> None:
-        """Report to the others what is news to them."""
+    def _tell(self, *, again: bool = False) -> None:
+        """Report to the others what is news to them, or all of it `again`."""
         if self.member is None or not self.member.is_mine:
             return
         self._told_of = self.site.current.plugins
         told = self._report()
-        if told != self._told and self.member.report(told):
+        if (again or told != self._told) and self.member.report(told):
             self._told = told
 
     def _note_inventory(self) -> None:

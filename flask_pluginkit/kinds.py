@@ -288,6 +288,9 @@ EMPTY: Final[Mapping[str, Callable[[], Shape]]] = {
 }
 """What the normal form of a kind is when a plugin has none of it."""
 
+_NONE: Final[Mapping[str, Shape]] = {kind: make() for kind, make in EMPTY.items()}
+"""The empty forms that all plugins share, as most have but a few kinds; never to be changed."""
+
 _ROWS: Final[Mapping[str, tuple[str, ...]]] = {
     "vep": ("rule", "view_func", "endpoint", "options", "_blueprint"),
     "cvep": ("view_class", "options"),
@@ -300,14 +303,14 @@ _ROWS: Final[Mapping[str, tuple[str, ...]]] = {
 def normalise(plugin: str, folder: Path, value: object) -> dict[str, Shape]:
     """Check what ``register()`` of `plugin` returned and give the normal form of each kind.
 
-    Kinds that the plugin doesn't use are there with their empty form.
+    Kinds that the plugin doesn't use are there with their empty form, which isn't to be changed.
 
     Raises:
         RegistrationError: with every problem of the value.
 
     """
     findings = Findings(plugin, folder)
-    shapes = {kind: make() for kind, make in EMPTY.items()}
+    shapes = dict(_NONE)
     if not isinstance(value, Mapping):
         findings.add("return value", value, "a dict such as {'tep': {'nav': 'nav.html'}}")
         value = {}

@@ -206,7 +206,7 @@ class PluginManager:
     # --- switching --------------------------------------------------------------------
 
     def enable_plugin(
-        self, plugin_name: str, *, cascade: bool = False, by: str | None = None
+        self, plugin_name: str, *others: str, cascade: bool = False, by: str | None = None
     ) -> Change:
         """Enable a plugin: when this returns, every request that begins has it, in every worker.
 
@@ -215,6 +215,7 @@ class PluginManager:
 
         Args:
             plugin_name: its name.
+            others: further ones, all of them or none.
             cascade: whether to enable what it requires, too.
             by: who asks for it, for the audit; default: the user of the request or process.
 
@@ -225,15 +226,16 @@ class PluginManager:
             PluginError: there is no such plugin.
 
         """
-        return self._switch(plugin_name, WantedState.ENABLED, cascade, by)
+        return self._switch((plugin_name, *others), WantedState.ENABLED, cascade, by)
 
     def disable_plugin(
-        self, plugin_name: str, *, cascade: bool = False, by: str | None = None
+        self, plugin_name: str, *others: str, cascade: bool = False, by: str | None = None
     ) -> Change:
         """Disable a plugin: when this returns, no request that begins has it, in any worker.
 
         Args:
             plugin_name: its name.
+            others: further ones, all of them or none.
             cascade: whether to disable what requires it, too.
             by: as for `enable_plugin`.
 
@@ -243,22 +245,26 @@ class PluginManager:
             PluginError: there is no such plugin.
 
         """
-        return self._switch(plugin_name, WantedState.DISABLED, cascade, by)
+        return self._switch((plugin_name, *others), WantedState.DISABLED, cascade, by)
 
-    def _switch(self, name: str, wanted: WantedState, cascade: bool, by: str | None) -> Change:
+    def _switch(
+        self, names: tuple[str, ...], wanted: WantedState, cascade: bool, by: str | None
+    ) -> Change:
         user, source = who()
-        order = Order(
-            names=(name,), wanted=wanted, cascade=cascade, by=by or user, source=source
-        )
+        order = Order(names=names, wanted=wanted, cascade=cascade, by=by or user, source=source)
         return self._board().switch(order)
 
     def rescan(self) -> tuple[str, ...]:
-        """Look for plugins anew and return the names of those that weren't there before.
+        """Look for plugins anew, in every worker; return the names of those that are new.
 
         The code of a plugin that is loaded stays what it is: a new version of it needs new
         processes.
+
+        Raises:
+            StateError: the state, or the audit, can't be written.
+
         """
-        return self._board().rescan()
+        return self._board().rescan(*who())
 
     def workers(self) -> Workers:
         """Return how the workers of this host are: ``3 of 4 workers on generation 42``.

@@ -68,7 +68,7 @@ def record(plugin: Plugin) -> Record:
         "__load_time__": plugin.loaded_at,
     }
     for kind in KINDS_OF_3X:
-        values[f"plugin_{kind}"] = plugin.shapes.get(kind, EMPTY[kind]())
+        values[f"plugin_{kind}"] = plugin.shapes.get(kind) or EMPTY[kind]()
     return Record(plugin, values)
 
 

@@ -187,9 +187,12 @@ def pinned(site: Any) -> Snapshot:
         found: Snapshot | None = context.request.environ.get(ENVIRON_KEY)
         if found is not None and found.site is site:
             return found
-    current: Snapshot = site.current
     if (outside := APP_CONTEXT.get(None)) is not None and outside.app is site.app and site.settled:
-        return cast("Snapshot", vars(outside).setdefault(ENVIRON_KEY, current))
+        if (kept := vars(outside).get(ENVIRON_KEY)) is not None:
+            return cast("Snapshot", kept)
+        site.follow_outside()
+        return cast("Snapshot", vars(outside).setdefault(ENVIRON_KEY, site.current))
+    current: Snapshot = site.current
     return current
 
 

@@ -110,9 +110,12 @@ class Switchboard:
                 with site.lock:
                     new, changed, snapshot = self._rehearse(order, state)
                 if not changed:
-                    self.follower.on_hint()
+                    with site.lock:
+                        site.publish(snapshot, state)
                     return Change(changed=(), generation=state.generation)
-                silent = self._others(order, new)
+                silent: tuple[str, ...] = ()
+                if order.wanted is WantedState.ENABLED:
+                    silent = self._others(order.by, new, changed)
                 self.follower.audit.write(order.entry("intent", changed=sorted(changed)))
             except PluginError as error:
                 self._undo(order, state, error)
@@ -144,14 +147,31 @@ class Switchboard:
         except StateError as error:
             self.site.logger.warning("the audit can't be continued: %s", error)
 
-    def rescan(self) -> tuple[str, ...]:
-        """Look for plugins anew, and return the names of those that are new."""
+    def rescan(self, by: str, source: str) -> tuple[str, ...]:
+        """Look for plugins anew, in every worker, and return the names of those that are new.
+
+        Raises `StateError` if the state, or the audit, can't be written.
+        """
         site = self.site
-        with site.lock:
-            before = {row.name for row in site.current.plugins}
-            site.rescan()
-            self.follower.refresh()
-            return tuple(row.name for row in site.current.plugins if row.name not in before)
+        before = {row.name for row in site.current.plugins}
+        with site.store.exclusive():
+            site.store.notice()
+            state = site.store.load()
+            new = replace(state, scan=state.scan + 1)
+            with site.lock:
+                loadings = site.prepare(new, site.log)
+                snapshot = site.draft(loadings, new, tolerant=True)
+            names = [row.name for row in snapshot.plugins if row.name not in before]
+            active = {name for name in names if name in snapshot.active}
+            with suppress(SwitchError):  # a plugin that can't run somewhere is listed so there
+                self._others(by, new, active)
+            entry = {"action": "rescan", "plugins": names, "by": by, "from": source}
+            self.follower.audit.write({**entry, "result": "intent"})
+            stored = site.store.swap(state.generation, new)
+            with site.lock:
+                site.publish(replace(snapshot, generation=stored.generation), stored)
+                site.seen = site.store.hint
+        return tuple(names)
 
     # --- this process -----------------------------------------------------------------------
 
@@ -192,6 +212,9 @@ class Switchboard:
     ) -> tuple[State, set[str], Snapshot]:
         names = {*order.names, *(_required(order.names, rows) if order.cascade else ())}
         changed = {name for name in names if not rows[name].is_active}
+        if self._unknown_elsewhere(names):
+            changed |= names
+            state = replace(state, scan=state.scan + 1)
         for name in changed:
             if rows[name].own_fault is not None:
                 rows[name].reload()
@@ -214,30 +237,32 @@ class Switchboard:
 
     # --- the other workers --------------------------------------------------------------------
 
-    def _others(self, order: Order, new: State) -> tuple[str, ...]:
-        """Let the other workers load what they haven't; return who didn't answer in time.
+    def _reports(self) -> list[Report]:
+        """Return the reports of the other workers."""
+        own = self.follower.member
+        reports = self.follower.roster.live()
+        return [report for report in reports if own is None or report.id != own.id]
+
+    def _unknown_elsewhere(self, names: set[str]) -> bool:
+        """Tell whether a worker hasn't heard of a plugin that has just been installed."""
+        return any(not names <= report.plugins.keys() for report in self._reports())
+
+    def _others(self, by: str, new: State, names: set[str]) -> tuple[str, ...]:
+        """Let the other workers load what they haven't of `names`; return who was silent.
 
         Raises `SwitchError` as soon as one says that it can't.
         """
-        if order.wanted is WantedState.DISABLED:
-            return ()
         roster, store = self.follower.roster, self.site.store
-        own = self.follower.member
-        names = tuple(name for name, each in new.wanted.items() if each is WantedState.ENABLED)
-        waiting = [
-            report
-            for report in roster.live()
-            if (own is None or report.id != own.id) and not set(order.names) <= set(report.loaded)
-        ]
+        waiting = [report for report in self._reports() if not names <= set(report.loaded)]
         if not waiting:
             return ()
         number = store.announced + 1
         roster.announce(
             {
                 "number": number,
-                "names": [name for name in names if name in order.names],
+                "names": sorted(names),
                 "wanted": {name: each.value for name, each in new.wanted.items()},
-                "by": order.by,
+                "by": by,
                 "deadline_seconds": self.timeout,
             }
         )

@@ -1,4 +1,4 @@
-"""A site whose pages tell which state they saw, a load on it, and somebody who switches.
+"""A site whose pages tell which state they saw, servers for it, and somebody who switches.
 
 Every answer says "on" or "off" at each extension point that the plugin ``live`` uses: a page
 that says both mixes two states. Times are those of the system's monotonic clock, which is the
@@ -7,26 +7,39 @@ same in all processes.
 
 from __future__ import annotations
 
-import http.client
 import json
+import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from servers import free_port, running_gunicorn
+
+FULL = os.environ.get("PLUGINKIT_SOAK") == "1"
+"""Whether the sizes are those of `nox -s soak`; else about a tenth of them."""
+
+PATIENCE = 20.0
+"""Seconds after which something that should have happened long ago counts as not happening."""
 
 HOST = '''
-import os, time
-from flask import Flask, Response, abort, current_app, g, render_template_string, url_for
+import json, os, time
+from flask import Flask, Response, abort, current_app, g, render_template_string, request, url_for
 from flask import stream_with_context
 from werkzeug.routing import BuildError
 from flask_pluginkit import PluginManager
+from flask_pluginkit.live.gate import always_open
 
 app = Flask(__name__)
-manager = PluginManager(app, stpl=True, state_dir=os.environ.get("STATE_DIR"))
+app.config.from_prefixed_env("SITE")
+manager = PluginManager(app, stpl=True, **json.loads(os.environ.get("OPTIONS", "{}")))
 
 PAGE = """{{ emit_tep("nav") or "off" }} {{ emit_dcp("event") or "off" }} \\
 {{ answer|default("off") }} {{ year|default("off") }} {% if "mark" is filter %}{{ "on"|mark }}\\
@@ -39,13 +52,15 @@ PAGE = """{{ emit_tep("nav") or "off" }} {{ emit_dcp("event") or "off" }} \\
 def page():
     seen = render_template_string(PAGE).split()
     try:
-        seen.append("on" if url_for("live.index") else "?")
+        seen.append("on" if url_for("live.index") == "/live" else "?")
     except BuildError:
         seen.append("off")
     for name in ("hooked", "signalled", "valued"):
         seen.append(g.get(name, "off"))
     seen.append("on" if "live" in current_app.blueprints else "off")
     seen.append("on" if "live" in current_app.cli.commands else "off")
+    rules = {rule.rule for rule in current_app.url_map.iter_rules()}
+    seen.append("on" if "/live" in rules else "off")
     time.sleep(0.001)  # lets another request in between
     seen += render_template_string(PAGE).split()
     return {"pid": os.getpid(), "seen": seen}
@@ -54,7 +69,7 @@ def page():
 @app.route("/stream")
 def stream():
     def parts():
-        for _ in range(5):
+        for _ in range(int(request.args.get("parts", 5))):
             time.sleep(0.004)
             yield render_template_string(PAGE) + " "
     return Response(stream_with_context(parts()), mimetype="text/plain")
@@ -70,18 +85,40 @@ def raise_teapot():
     abort(418)
 
 
-@app.route("/switch/<what>", methods=["POST"])
-def switch(what):
-    change = getattr(manager, f"{what}_plugin")("live")
-    return {"at": time.monotonic(), "generation": change.generation, "silent": change.silent}
+@app.route("/switch/<what>/<name>", methods=["POST"])
+def switch(what, name):
+    begun = time.monotonic()
+    try:
+        change = getattr(manager, f"{what}_plugin")(name)
+        told = {"generation": change.generation, "changed": change.changed, "silent": change.silent}
+    except Exception as error:
+        told = {"error": f"{type(error).__name__}: {error}"}
+    return {"begun": begun, "at": time.monotonic(), **told}
 
 
-@app.route("/workers")
-def workers():
-    return {"text": str(manager.workers()), "health": manager.health().as_dict()}
+@app.route("/state")
+@always_open
+def state():
+    time.sleep(0.002)  # lets the other workers take the next question
+    return {
+        "pid": os.getpid(),
+        "generation": manager.snapshot.generation,
+        "plugins": {row.name: row.status.value for row in manager.plugins},
+        "wanted": {row.name: row.wanted.value for row in manager.plugins},
+        "tracebacks": {row.name: row.traceback for row in manager.plugins},
+        "workers": str(manager.workers()),
+        "pids": [report.pid for report in manager.workers().reports],
+        "health": manager.health().as_dict(),
+    }
 
 
-@app.route("/<path:rest>")
+@app.route("/reload", methods=["POST"])
+def reload():
+    manager.reload_workers()
+    return "asked"
+
+
+@app.route("/any/<path:rest>")
 def rest(rest):
     return "off"
 '''
@@ -98,6 +135,8 @@ __author__ = "Somebody"
 
 blueprint = Blueprint("live", __name__)
 blueprint.add_url_rule("/live", "index", lambda: "on")
+blueprint.add_url_rule("/any/live", "any", lambda: "on", methods=["GET", "POST"])
+blueprint.add_url_rule("/folder/", "folder", lambda: "on")
 
 @blueprint.before_app_request
 def value():
@@ -134,6 +173,15 @@ def register():
     }
 """
 
+SMALL = """
+__plugin_name__ = "{name}"
+__version__ = "1.0.0"
+__author__ = "Somebody"
+{code}
+def register():
+    return {{"vep": {{"rule": "/{name}", "view_func": lambda: "on", "endpoint": "{name}"}}}}
+"""
+
 SWITCHER = """
 import json, sys, time
 from site_of_live import app, manager
@@ -143,13 +191,14 @@ for line in sys.stdin:
     try:
         with app.app_context():
             change = getattr(manager, f"{what}_plugin")(*(rest or ["live"]))
-        told = {"generation": change.generation, "silent": change.silent}
+        told = {"generation": change.generation, "changed": change.changed, "silent": change.silent}
     except Exception as error:
         told = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps({"begun": begun, "at": time.monotonic(), **told}), flush=True)
 """
 
-PATHS = ("/page", "/live", "/page", "/teapot", "/view", "/page", "/assets/live/a.txt", "/stream")
+
+# ---- what is on the disk ---------------------------------------------------------------------
 
 
 def write_site(folder: Path, others: int = 0) -> Path:
@@ -164,93 +213,122 @@ def write_site(folder: Path, others: int = 0) -> Path:
     for number in range(others):
         name = f"other{number}"
         source = PLUGIN.replace("live", name)
-        for old in ("mark", "marked", "answer", "year", "/view"):
+        for old in ("mark", "marked", "answer", "year", "/view", "/folder/", "event", "nav"):
             source = source.replace(f'"{old}"', f'"{old}_{name}"')
-        source = source.replace("418", "417").replace('"nav"', '"other"')
-        source = source.replace('"event"', '"other"')
+        source = source.replace("418", "417").replace("X-Live", "X-Other")
+        for old in ("g.valued", "g.hooked", "g.signalled"):
+            source = source.replace(old, f"g.{name}")
+        source = source.replace("def count", f"def count_{name}").replace("[count]", f"[count_{name}]")
         write_plugin(folder, name, source)
     return folder
 
 
-def write_plugin(folder: Path, name: str, source: str) -> None:
-    """Write a plugin into the site's folder."""
+def write_plugin(folder: Path, name: str, source: str) -> Path:
+    """Write a plugin into the site's folder, and return its own."""
     place = folder / "plugins" / name
     place.mkdir(parents=True)
     (place / "__init__.py").write_text(source)
+    return place
+
+
+def write_small_plugin(
+    folder: Path, name: str, code: str = "", *, is_disabled: bool = False
+) -> Path:
+    """Write a plugin with a view at ``/<name>`` that says "on"; `code` runs at its import."""
+    place = folder / "plugins" / name
+    place.mkdir(parents=True)
+    if is_disabled:
+        (place / "DISABLED").touch()
+    (place / "__init__.py").write_text(SMALL.format(name=name, code=code))
+    return place
+
+
+# ---- a site that is served -------------------------------------------------------------------
 
 
 @dataclass
-class Answer:
-    """One answer, and when its request began and had ended."""
+class Site:
+    """The site, behind a server at a port of the loopback address."""
 
-    path: str
-    begun: float
-    ended: float
-    seen: frozenset[str]
-    detail: str = ""
-
-
-@dataclass
-class Load:
-    """Requests without a pause, from a few threads, until it is told to stop."""
-
+    folder: Path
     port: int
-    threads: int = 6
-    answers: list[Answer] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+    env: Mapping[str, str]
+    server: subprocess.Popen[bytes]
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Ask for the length of the block."""
-        self._stop = threading.Event()
-        workers = [
-            threading.Thread(target=self._ask, args=(number,)) for number in range(self.threads)
-        ]
-        for worker in workers:
-            worker.start()
+    def get(self, path: str, *, method: str = "GET") -> tuple[int, str]:
+        """Ask over a new connection, and return status and body."""
+        url = f"http://127.0.0.1:{self.port}{path}"
         try:
-            yield
-        finally:
-            self._stop.set()
-            for worker in workers:
-                worker.join()
+            with urllib.request.urlopen(
+                urllib.request.Request(url, method=method), timeout=40
+            ) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
 
-    def _ask(self, number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        while not self._stop.is_set():
-            path = PATHS[number % len(PATHS)]
-            number += 1
-            if number % 4 == 0:
-                connection.close()  # the next one may be another worker's
-            begun = time.monotonic()
-            try:
-                connection.request("GET", path)
-                response = connection.getresponse()
-                body = response.read().decode()
-                header = response.headers.get("X-Live", "off")
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(f"{path}: {type(error).__name__}: {error}")
-                connection.close()
-                continue
-            ended = time.monotonic()
-            seen = _seen(path, response.status, body)
-            if seen is None:
-                self.failures.append(f"{path}: {response.status}: {body[:2000]}")
-            else:
-                detail = f"{header} {body[:500]}"
-                self.answers.append(Answer(path, begun, ended, seen | {header}, detail))
-        connection.close()
+    def state(self) -> dict[str, Any]:
+        """What one of the workers, whichever answers, knows."""
+        status, body = self.get("/state")
+        assert status == 200, body
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    def switch(self, what: str, name: str = "live") -> dict[str, Any]:
+        """Let one of the workers enable or disable, and return what came of it."""
+        status, body = self.get(f"/switch/{what}/{name}", method="POST")
+        assert status == 200, body
+        told: dict[str, Any] = json.loads(body)
+        return told
+
+    def states(self, count: int = 4, *, without: int = 0) -> dict[int, dict[str, Any]]:
+        """What each of `count` workers knows, by process; `without` one that is stopped."""
+        found: dict[int, dict[str, Any]] = {}
+        end = time.monotonic() + PATIENCE
+        with ThreadPoolExecutor(8) as pool:
+            while len(found) < count:
+                assert time.monotonic() < end, f"only {sorted(found)} of {count} workers answer"
+                for state in pool.map(lambda _: self.state(), range(8)):
+                    assert state["pid"] != without
+                    found[state["pid"]] = state
+        return found
+
+    def is_everywhere(self, name: str, status: str, count: int = 4) -> bool:
+        """Tell whether the plugin `name` has this status in `count` workers."""
+        return all(each["plugins"].get(name) == status for each in self.states(count).values())
+
+    def log(self) -> str:
+        """What the server wrote."""
+        return (self.folder / "gunicorn.log").read_text(errors="replace")
 
 
-def _seen(path: str, status: int, body: str) -> frozenset[str] | None:
-    """What an answer says at each extension point, None if it is none."""
-    if path.startswith("/assets"):
-        return frozenset({{200: "on", 404: "off"}[status]}) if status in {200, 404} else None
-    if status != 200:
-        return None
-    if path == "/page":
-        return frozenset(json.loads(body)["seen"])
-    return frozenset(body.split())
+@contextmanager
+def served(
+    folder: Path,
+    *options: str,
+    workers: int = 4,
+    threads: int = 4,
+    env: Mapping[str, str] | None = None,
+    **site_options: object,
+) -> Iterator[Site]:
+    """The site behind gunicorn; `site_options` are those of its PluginManager."""
+    full = {**os.environ, "OPTIONS": json.dumps(site_options), **(env or {})}
+    port = free_port()
+    words = ["--workers", str(workers), "--threads", str(threads), *options]
+    with running_gunicorn(folder, "site_of_live:app", port, words, full) as server:
+        yield Site(folder, port, full, server)
+
+
+def wait_until(is_so: Callable[[], bool], *, seconds: float = PATIENCE) -> float:
+    """Wait until something is so, and return for how long; fail if it doesn't come."""
+    begun = time.monotonic()
+    while not is_so():
+        assert time.monotonic() < begun + seconds, f"not within {seconds:g} seconds"
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+# ---- switching -------------------------------------------------------------------------------
 
 
 @dataclass
@@ -261,27 +339,40 @@ class Switched:
     begun: float
     at: float
 
+    @classmethod
+    def of(cls, what: str, told: Mapping[str, Any]) -> Switched:
+        """From what a process or a worker that switches tells."""
+        assert "error" not in told, told
+        return cls("on" if what == "enable" else "off", told["begun"], told["at"])
 
+
+@dataclass
 class Switcher:
     """A process of its own that switches, as the command line does."""
 
-    def __init__(self, folder: Path, env: dict[str, str] | None = None) -> None:
+    folder: Path
+    env: Mapping[str, str] | None = None
+    command: list[str] = field(default_factory=lambda: [sys.executable])
+
+    def __enter__(self) -> Switcher:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SWITCHER],
+            [*self.command, "-c", SWITCHER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=folder,
-            env=env,
+            cwd=self.folder,
+            env=self.env,
             text=True,
         )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate(timeout=30)
 
     def __call__(self, what: str, *names: str) -> Switched:
         """Enable or disable, and tell when."""
-        told = self.ask(what, *names)
-        assert "error" not in told, told
-        return Switched("on" if what == "enable" else "off", told["begun"], told["at"])
+        return Switched.of(what, self.ask(what, *names))
 
-    def ask(self, what: str, *names: str) -> dict[str, float]:
+    def ask(self, what: str, *names: str) -> dict[str, Any]:
         """Enable or disable, and return what came of it."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -289,38 +380,13 @@ class Switcher:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         assert line, "the process that switches has ended"
-        told: dict[str, float] = json.loads(line)
+        told: dict[str, Any] = json.loads(line)
         return told
 
-    def close(self) -> None:
-        """End the process."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
-
-def mixed(load: Load) -> list[Answer]:
-    """The answers that show two states at once."""
-    return [answer for answer in load.answers if len(answer.seen) != 1]
-
-
-def late(load: Load, switches: list[Switched]) -> list[tuple[Answer, Switched]]:
-    """The answers whose request began after a switch had returned, and that don't show it.
-
-    While the next switch is on its way, both states are right.
-    """
-    found = []
-    ordered = sorted(load.answers, key=lambda answer: answer.begun)
-    position = 0
-    for switch, following in zip(switches, [*switches[1:], None], strict=True):
-        end = following.begun if following else float("inf")
-        while position < len(ordered) and ordered[position].begun < switch.at:
-            position += 1
-        for answer in ordered[position:]:
-            if answer.begun >= end:
-                break
-            if answer.ended < end and answer.seen != {switch.wanted}:
-                found.append((answer, switch))
-    return found
+def flask_plugins(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``flask plugins ...`` for the site."""
+    command = [sys.executable, "-m", "flask", "--app", "site_of_live", "plugins", *words]
+    return subprocess.run(
+        command, cwd=site.folder, env=site.env, capture_output=True, text=True, check=False
+    )

@@ -99,8 +99,11 @@ class Killed(BaseException):
     """The process ends here: no clean-up runs."""
 
 
-STEPS = ("open", "mkdir", "unlink", "link", "fsync", "fchmod", "fchown", "rename", "replace")
-STEPS += ("write", "posix_fallocate", "fdatasync", "truncate", "ftruncate")
+STEPS = (
+    *("open", "write", "fsync", "mkdir", "unlink", "link", "rename", "replace"),
+    *("posix_fallocate", "ftruncate", "fchmod", "fchown"),
+)
+"""The calls by which a store changes anything, and those that lead to them."""
 
 
 def before_step(step: int, happen: Callable[[], None], monkeypatch: Any) -> None:

@@ -58,22 +58,22 @@ class Manager:
     error: Exception | None = None
     asked: list[tuple[str, str, bool]] = field(default_factory=list)
 
-    def enable_plugin(self, name: str, *, cascade: bool = False) -> Change:
-        return self._switch("enable", name, cascade)
+    def enable_plugin(self, *names: str, cascade: bool = False) -> Change:
+        return self._switch("enable", names, cascade)
 
-    def disable_plugin(self, name: str, *, cascade: bool = False) -> Change:
-        return self._switch("disable", name, cascade)
+    def disable_plugin(self, *names: str, cascade: bool = False) -> Change:
+        return self._switch("disable", names, cascade)
 
     def workers(self) -> str:
         if self.error:
             raise self.error
         return "3 of 4 workers on generation 42"
 
-    def _switch(self, verb: str, name: str, cascade: bool) -> Change:
-        self.asked.append((verb, name, cascade))
+    def _switch(self, verb: str, names: tuple[str, ...], cascade: bool) -> Change:
+        self.asked.append((verb, " ".join(names), cascade))
         if self.error:
             raise self.error
-        return self.change or Change((name,))
+        return self.change or Change(names)
 
 
 Run = Callable[..., Result]
@@ -218,14 +218,14 @@ def test_an_application_without_plugins_has_an_empty_list(manager: Manager, run:
 
 @pytest.mark.parametrize("verb", ["enable", "disable"])
 @pytest.mark.parametrize("cascade", [False, True])
-def test_plugins_are_switched_one_after_the_other(
+def test_plugins_are_switched_together(
     manager: Manager, run: Run, verb: str, cascade: bool
 ) -> None:
-    """In the order in which they are named, each once, with or without what hangs on them."""
+    """All or none, each once, with or without what hangs on them."""
     result = run(verb, "shop", "hello", "shop", *(["--cascade"] if cascade else []))
     assert (result.exit_code, result.stderr) == (0, "")
-    assert manager.asked == [(verb, "shop", cascade), (verb, "hello", cascade)]
-    assert result.stdout == (f"shop: {verb}d (generation 7)\nhello: {verb}d (generation 7)\n")
+    assert manager.asked == [(verb, "shop hello", cascade)]
+    assert result.stdout == f"shop, hello: {verb}d (generation 7)\n"
 
 
 def test_what_was_switched_along_is_named(manager: Manager, run: Run) -> None:

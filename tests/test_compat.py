@@ -115,6 +115,21 @@ def test_records_read_as_mapping_and_by_attribute(base: Path) -> None:
     assert record["__load_time__"] > 0
 
 
+def test_the_empty_shapes_of_a_record_are_its_own(base: Path) -> None:
+    """What a host writes into one shows in no other, as most plugins have most shapes empty."""
+    write_plugin(base / "plugins", "one")
+    write_plugin(base / "plugins", "two")
+    _app, manager = make(base)
+    for value in manager.get_plugin_info("one").values():
+        if value == []:
+            value.append("extra")
+        elif value == {}:
+            value["extra"] = "extra"
+    record = manager.get_plugin_info("two")
+    assert (record.plugin_tep, record.plugin_vep, record.plugin_filter) == ({}, [], [])
+    assert manager.get_enabled_veps == manager.get_plugin_info("demo").plugin_vep
+
+
 def test_the_shapes_are_those_of_3x(base: Path) -> None:
     """``get_enabled_*`` give the normal forms that plugins and hosts of 3.x read."""
     _app, manager = make(base)

@@ -29,6 +29,9 @@ from flask_pluginkit.reports import (
 from flask_pluginkit.roster import STALE, Roster
 from flask_pluginkit.seats import is_held
 
+# Python 3.12 warns of a fork beside threads, which a test before may have left to the process
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
 posix = pytest.mark.skipif(
     os.name != "posix", reason="no record locks here: WORKERS DON'T SEE EACH OTHER"
 )

@@ -504,3 +504,14 @@ def test_a_processor_that_renders_inside_a_slot_sees_plugins_values(host: Host) 
 
     with host.app.test_request_context():
         assert host.pm.emit_tep("nav") == "[V]"
+
+
+def test_globals_that_change_later_are_seen(host: Host) -> None:
+    """What all parts have in common is put together once, but for these very globals."""
+    host.plugin("a", "def register():\n    return {'tep': {'s': '{{ mark }}'}}\n")
+    host.start()
+    found = []
+    for mark in (1, 1.0, True, 2):
+        host.app.jinja_env.globals["mark"] = mark
+        found.append(emitted(host))
+    assert found == ["1", "1.0", "True", "2"]

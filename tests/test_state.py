@@ -251,7 +251,12 @@ def test_a_folder_that_stays_as_it_is_is_only_asked_for_its_time(
     store.load()
     looked: list[str] = []
     real = markers.read_markers
-    monkeypatch.setattr(markers, "read_markers", lambda n, p: looked.append(n) or real(n, p))
+
+    def read_markers(name: str, folder: str) -> WantedState | None:
+        looked.append(name)
+        return real(name, folder)
+
+    monkeypatch.setattr(markers, "read_markers", read_markers)
     store.notice()
     assert looked == []
     beside.touch("DISABLED")

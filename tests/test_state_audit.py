@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from state_parts import fail
 
@@ -92,6 +92,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(), values))
 def test_no_entry_takes_more_than_its_line(
     tmp_path_factory: pytest.TempPathFactory, entry: dict[str, object]

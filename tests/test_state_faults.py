@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_a_disk_that_fails_at_any_step_changes_nothing(
     for step in itertools.count():
         before = go_back(place.store())
         marks = {name: place.markers(name) for name in place.folders}
-        broken = []
+        broken: list[int] = []
 
         def fail_once(broken: list[int] = broken) -> None:
             broken.append(number)
@@ -334,6 +335,43 @@ def test_an_enabling_that_fails_leaves_the_plugin_disabled_and_no_marker_behind(
     assert place.markers() == {"DISABLED"}
 
 
+@pytest.mark.parametrize("state", WantedState)
+def test_a_removal_that_fails_leaves_the_marker(
+    place: Place, monkeypatch: pytest.MonkeyPatch, state: WantedState
+) -> None:
+    """If the disk doesn't confirm that nothing is wanted any more, the marker is back."""
+    store = place.store()
+    before = change(store, hello=state)
+    real = os.fsync
+    broken: list[int] = []
+
+    def fail_once(descriptor: int) -> None:
+        if not broken:
+            broken.append(descriptor)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with pytest.raises(StateError, match="Input/output"):
+        change(store, hello=None)
+    assert place.markers() == {state.name}
+    assert place.store().load() == before
+
+
+def test_a_marker_that_doesnt_reach_the_disk_is_taken_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the first marker of a plugin stay."""
+    store = place.store()
+    change(store)
+    folder = place.markers_in()
+    folder.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(markers, "sync_folder", lambda path: os.stat(path / "broken"))
+    with pytest.raises(StateError, match="'hello'"):
+        change(store, hello=DISABLED)
+    assert place.markers() == set()
+
+
 def test_a_change_of_many_that_fails_at_the_last_marker_undoes_the_others(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -447,13 +485,18 @@ def test_a_reader_that_is_overtaken_by_a_change_of_many_doesnt_see_half_of_it(
     for step in steps:
         seen: list[State] = []
         with pytest.MonkeyPatch.context() as patch:
-            before_step(step, lambda seen=seen: seen.append(place.store().load()), patch)
+            before_step(step, partial(look_at, place, seen), patch)
             after = change(place.store(), hello=DISABLED, news=DISABLED)
         if not seen:
             break
         assert contents(seen[0]) in (contents(before), contents(after))
         change(place.store(), hello=ENABLED, news=ENABLED)
     assert step > 10
+
+
+def look_at(place: Place, seen: list[State]) -> None:
+    """Begin a process that looks at the state now."""
+    seen.append(place.store().load())
 
 
 # ---- folders that can't be trusted ---------------------------------------------------------

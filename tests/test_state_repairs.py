@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Callable
@@ -117,6 +118,31 @@ def test_where_the_markers_cant_be_made_to_follow_they_are_followed(
     assert store.load().wanted["hello"] is DISABLED
     assert place.stored()["wanted"]["hello"] == "disabled"
     assert not store.notice()
+
+
+def test_a_state_restored_while_somebody_prepares_a_change_is_followed(place: Place) -> None:
+    """The change is refused, as it was decided on another state."""
+    store = place.store()
+    change(store, hello=ENABLED)
+    backup = place.file.read_bytes()
+    change(store, hello=DISABLED)
+    with store.exclusive():
+        state = store.load()
+        place.file.write_bytes(backup)
+        with pytest.raises(StateError, match="changed by somebody else"):
+            store.swap(state.generation, State(wanted={"news": DISABLED}))
+        assert store.notice()
+        assert store.load().wanted == {"hello": ENABLED}
+
+
+def test_a_marker_made_while_somebody_prepares_a_change_is_noticed_by_them(place: Place) -> None:
+    """Who is exclusive can look for it, and has it stored."""
+    store = place.store()
+    with store.exclusive():
+        place.touch("DISABLED")
+        assert store.notice()
+        assert store.load().wanted == {"hello": DISABLED}
+        assert place.stored()["wanted"] == {"hello": "disabled"}
 
 
 # ---- lost files ----------------------------------------------------------------------------
@@ -251,7 +277,7 @@ def test_where_the_system_lacks_something_the_hint_does_without(
     def lacking(*args: Any, **kwargs: Any) -> Any:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(hint.mmap if name == "mmap" else os, name, lacking)
+    monkeypatch.setattr(mmap if name == "mmap" else os, name, lacking)
     worker, writer = opened(place), place.store()
     assert worker.open()
     change(writer, hello=DISABLED)
@@ -292,6 +318,23 @@ def test_a_full_disk_gives_no_hint_with_a_hole(
         assert [path.name for path in place.control.iterdir()] == ["state.lock"]
     assert worker.open()
     assert change(worker, hello=DISABLED).generation == worker.hint
+
+
+def test_a_file_that_appears_where_links_are_lacking_is_not_overwritten(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hint that a host without locks has made meanwhile stays the one."""
+    path = place.control / "generation"
+
+    def overtaken(source: Path, target: str) -> None:
+        path.write_bytes(bytes(16))
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", overtaken)
+    worker = opened(place)
+    inode = path.stat().st_ino
+    assert change(place.store(), hello=DISABLED).generation == worker.hint
+    assert path.stat().st_ino == inode
 
 
 # ---- damage --------------------------------------------------------------------------------
@@ -367,6 +410,30 @@ def test_something_else_in_place_of_the_state_is_an_error(place: Place) -> None:
     place.file.mkdir()
     with pytest.raises(StateError, match=r"state\.json"):
         place.store().load()
+
+
+def test_a_disk_that_fails_while_the_state_is_read_is_an_error(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came until then isn't taken for the state."""
+    put_text(place, with_change())
+
+    def broken(descriptor: int, size: int) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "read", broken)
+    with pytest.raises(StateError, match=r"state\.json: Input/output"):
+        place.store().load()
+
+
+def test_a_state_that_comes_in_pieces_is_read_whole(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call to the system may return less than it was asked for."""
+    put_text(place, with_change())
+    real = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, size: real(descriptor, min(size, 7)))
+    assert place.store().load().wanted == {"hello": ENABLED}
 
 
 def test_a_state_with_a_byte_order_mark_is_read(place: Place) -> None:

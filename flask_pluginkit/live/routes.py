@@ -74,19 +74,28 @@ class LiveRule(Rule):
         Builders are most of what a rule costs, and few rules of a large site are ever built
         in one process.
         """
-        compile_now = super()._compile_builder
+        return _build_unknown if append_unknown else _build
 
-        def build(rule: Rule, /, **values: Any) -> Any:
-            compiled = compile_now(append_unknown).__get__(rule, None)
-            setattr(rule, "_build_unknown" if append_unknown else "_build", compiled)
-            return compiled(**values)
+    def build_with(self, append_unknown: bool, values: dict[str, Any]) -> Any:
+        """Build a URL, for the first time in one of the two ways."""
+        compiled = super()._compile_builder(append_unknown).__get__(self, None)
+        setattr(self, "_build_unknown" if append_unknown else "_build", compiled)
+        return compiled(**values)
 
-        return build
+
+# two functions for all rules, as closures of their own are a good part of a rule's memory
+def _build(rule: LiveRule, /, **values: Any) -> Any:
+    return rule.build_with(False, values)
+
+
+def _build_unknown(rule: LiveRule, /, **values: Any) -> Any:
+    return rule.build_with(True, values)
 
 
 def claim_keys(rule: Rule) -> Iterator[tuple[object, str]]:
     """Yield what makes two bound rules the same: equal parts, and a method in common."""
-    parts = tuple((part.content, part.static, part.final) for part in rule._parts)  # noqa: SLF001 - nothing public tells
+    # as one text, which takes less memory and is hashed but once
+    parts = repr([(part.content, part.static, part.final) for part in rule._parts])  # noqa: SLF001 - nothing public tells
     methods = rule.__dict__["methods"]
     if methods is None:
         methods = {"any"}

@@ -7,8 +7,9 @@ that leave nothing in their context share one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import currentframe
+from operator import eq, is_
 from time import perf_counter
 from traceback import walk_stack
 from typing import Any, cast
@@ -70,6 +71,7 @@ class Slots:
         self.app = app
         self.pin = pin
         self.strict = strict
+        self.common: _Common | None = None
         self.memo: dict[TemplatePart, tuple[Template, bool]] = {}
         """The compiled parts, which outlive snapshots: compiling takes most of the time."""
 
@@ -100,6 +102,33 @@ class Slots:
         return Markup(_Rendering(self, snapshot, context).render(parts))  # noqa: S704
 
 
+class _Common:
+    """Globals and the values of all plugins, merged once: there may be thousands of them."""
+
+    __slots__ = ("_globals", "_merged", "_values")
+
+    def __init__(self, names: dict[str, Any], values: Mapping[str, Any]) -> None:
+        self._globals = names.copy()
+        self._values = values
+        self._merged = {**self._globals, **values}
+
+    def is_of(self, names: dict[str, Any], values: Mapping[str, Any]) -> bool:
+        """Tell whether this was made of these very objects."""
+        before = self._globals
+        return (
+            values is self._values
+            and len(names) == len(before)
+            and all(map(is_, names.values(), before.values()))
+            and all(map(eq, names, before))
+        )
+
+    def with_variables(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Return a new dict with `variables` on top."""
+        merged = self._merged.copy()
+        merged.update(variables)
+        return merged
+
+
 class _Rendering:
     """One emit: the variables of its parts, and the contexts that they can share."""
 
@@ -111,9 +140,9 @@ class _Rendering:
         self.variables = variables
         self.shared: dict[bool, Context] = {}
         self.signals = bool(before_render_template.receivers or template_rendered.receivers)
-        self.parent = self._parent(snapshot)
+        self.parent = self._parent(slots, snapshot)
 
-    def _parent(self, snapshot: Snapshot) -> dict[str, Any]:
+    def _parent(self, slots: Slots, snapshot: Snapshot) -> dict[str, Any]:
         """Return what every part sees: globals, then the context processors' variables."""
         if self.signals or self.environment.is_async:  # rendered as Flask does it
             self.app.update_template_context(self.variables)
@@ -123,8 +152,13 @@ class _Rendering:
             self.app.update_template_context(self.variables)
         finally:
             WITHOUT_VALUES.reset(token)
-        values = snapshot.tables["context"]
-        return {**self.environment.globals, **values, **self.variables}
+        names, values = self.environment.globals, snapshot.tables["context"]
+        if type(names) is not dict:  # plugins have globals as well
+            return {**names, **values, **self.variables}
+        common = slots.common
+        if common is None or not common.is_of(names, values):
+            common = slots.common = _Common(names, values)
+        return common.with_variables(self.variables)
 
     def render(self, parts: tuple[TemplatePart, ...]) -> str:
         concat = self.environment.concat

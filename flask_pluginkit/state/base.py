@@ -41,6 +41,8 @@ class State:
     """By name of plugin. Who isn't in it is as its ``__state__`` says."""
     quarantined: Mapping[str, Quarantine] = field(default_factory=dict)
     """By name of plugin."""
+    scan: int = 0
+    """How often everybody was asked to look for plugins anew."""
 
 
 class StateStore(Protocol):

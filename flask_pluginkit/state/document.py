@@ -26,7 +26,7 @@ def _refuse_constant(name: str) -> None:
 
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
-_KEYS: Final = frozenset({"format", "generation", "wanted", "quarantined", "intent"})
+_KEYS: Final = frozenset({"format", "generation", "wanted", "quarantined", "scan", "intent"})
 _MEMBERS: Final = {"since": float, "reason": str, "traceback": str, "by": str, "guards": bool}
 _STATES: Final[Mapping[object, WantedState]] = {state.value: state for state in WantedState}
 
@@ -87,7 +87,8 @@ def parse(path: str, content: bytes) -> Document:
         raise _refusal(path, f"{describe(min(unknown))} is no key of it")
     return Document(
         state=State(
-            generation=_generation(path, data.get("generation")),
+            generation=_number(path, "generation", data.get("generation")),
+            scan=_number(path, "scan", data.get("scan", 0)),
             wanted=_wanted(path, data.get("wanted")),
             quarantined=_quarantined(path, data.get("quarantined", {})),
         ),
@@ -101,6 +102,7 @@ def render(document: Document) -> bytes:
     data: dict[str, Any] = {
         "format": FORMAT,
         "generation": state.generation,
+        "scan": state.scan,
         "wanted": dict(state.wanted),
         "quarantined": {
             name: {
@@ -118,9 +120,9 @@ def render(document: Document) -> bytes:
     return json.dumps(data, sort_keys=True).encode() + b"\n"
 
 
-def _generation(path: str, value: object) -> int:
+def _number(path: str, key: str, value: object) -> int:
     if type(value) is not int or not 0 <= value < GREATEST:
-        raise _refusal(path, f"'generation' is {describe(value)} and not a number from 0 to 2**53")
+        raise _refusal(path, f"{key!r} is {describe(value)} and not a number from 0 to 2**53")
     return value
 
 

@@ -25,18 +25,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from flask_pluginkit import durable
 from flask_pluginkit.exceptions import StateConflictError, StateError
 
-from . import document as file
 from .base import State, WantedState
 from .control import ControlFolder, refusal
-from .document import EMPTY, GREATEST, Document
-from .hint import NAME as HINT
-from .hint import Hint
+from .document import Document
+from .ledger import Ledger
 from .markers import Found, Markers
-
-STATE: Final = "state.json"
 
 ATTEMPTS: Final = 3
 """How often reading begins anew when a writer came in between."""
@@ -59,16 +54,14 @@ class FileStateStore:
         self.unreadable: Mapping[str, StateError] = {}
         """Plugins whose markers can't be looked at, and why: they count as disabled."""
         self._folder = ControlFolder(state_dir or control, state_dir is not None)
-        self._path = self._folder.path / STATE
-        self._hint = Hint(self._folder.path / HINT)
+        self._ledger = Ledger(self._folder)
+        self._hint = self._ledger.hint
         self._markers = Markers(self._folder, {})
         self._must_look = False
         self._overlay: tuple[int, _Changes] = (0, {})
         """What markers say beyond the file, and the generation that they say it of."""
         self._met: dict[str, Found] = {}
         """The markers that were seen to say what the file says."""
-        self._known = State()
-        """What the file said when it was last read here and nobody had put it there by hand."""
         self._given: State | None = None
         """What the callers have."""
         self._holder: tuple[int, int] | None = None
@@ -85,9 +78,9 @@ class FileStateStore:
     def load(self) -> State:
         """Return the state; see `StateStore.load`. Markers are looked at when plugins are new."""
         self._folder.examine()
-        document = self._look() if self._must_look else self._read()
+        document = self._look() if self._must_look else self._ledger.read()
         self._given = self._overlaid(document)
-        self._accept(document)
+        self._ledger.accept(document)
         return self._given
 
     @property
@@ -115,16 +108,12 @@ class FileStateStore:
             document = self._look()
         return self._overlaid(document) != self._given
 
-    def _read(self) -> Document:
-        content = file.read(str(self._path))
-        return EMPTY if content is None else file.parse(str(self._path), content)
-
     def _look(self) -> Document:
         """Read the file, and find out what the markers say beyond it."""
         for _ in range(ATTEMPTS):
-            document = self._read()
+            document = self._ledger.read()
             found, unreadable = self._markers.survey()
-            if self._read() == document:  # no writer came in between
+            if self._ledger.read() == document:  # no writer came in between
                 self.unreadable = unreadable
                 self._overlay = document.state.generation, self._beyond(document, found)
                 self._must_look = False
@@ -151,29 +140,11 @@ class FileStateStore:
         """Return the state in `document`, changed by the markers that were made by hand."""
         state = document.state
         generation, changes = self._overlay
-        if generation != state.generation or self._is_replaced(document):
+        if generation != state.generation or self._ledger.is_replaced(document):
             changes = {}
         if self.unreadable:
             changes = {**changes, **dict.fromkeys(self.unreadable, WantedState.DISABLED)}
         return replace(state, wanted=_changed(state.wanted, changes)) if changes else state
-
-    def _accept(self, document: Document) -> None:
-        if not self._is_replaced(document):
-            self._known = document.state
-
-    def _is_replaced(self, document: Document) -> bool:
-        """Tell whether somebody put the file in place by hand."""
-        state, known = document.state, self._known
-        if not document.is_stored:
-            return False
-        if state.generation == known.generation and state != known:
-            return True
-        return state.generation < self._floor()
-
-    def _floor(self) -> int:
-        """Return the greatest generation that is known to have been there."""
-        hints = (self._hint.words[0], self._hint.left)
-        return max([self._known.generation, *(hint for hint in hints if hint < GREATEST // 2)])
 
     # ---- one writer ------------------------------------------------------------------------
 
@@ -219,14 +190,14 @@ class FileStateStore:
             try:
                 return self._hint.announce()
             except OSError as error:
-                raise refusal(self._folder.path / HINT, error) from error
+                raise refusal(self._folder.path, error) from error
 
     def swap(self, expected: int, new: State) -> State:
         """Store `new` if the stored generation is `expected`; see `StateStore.swap`."""
-        file.parse(str(self._path), file.render(Document(state=new)))  # or nobody could read it
+        self._ledger.check(new)
         with self.exclusive():
-            document = self._read()
-            if self._is_replaced(document) or self._undoable(document):
+            document = self._ledger.read()
+            if self._ledger.is_replaced(document) or self._undoable(document):
                 document = self._settle()
             old = document.state
             if old.generation != expected:
@@ -261,22 +232,24 @@ class FileStateStore:
         old = document.state
         try:
             if changes and (len(changes) > 1 or new.quarantined != old.quarantined):
-                self._write(replace(document, intent={**document.intent, **before}))
+                self._ledger.write(replace(document, intent={**document.intent, **before}))
             for name, state in changes.items():
                 self._markers.put(name, state)
-            return self._commit(replace(document, state=self._as_storable(new, changes)), old)
+            return self._ledger.commit(self._as_storable(document, new, changes))
         except StateError:
             self._take_back(document, before)
             raise
 
-    def _as_storable(self, new: State, changes: _Changes) -> State:
-        """Return `new` with what its markers say where one beside the code can't be removed."""
+    def _as_storable(self, document: Document, new: State, changes: _Changes) -> Document:
+        """Return `new` with what markers say that lie beside the code and can't be removed."""
         left = {
             name: self._markers.find(name, anew=True).state
             for name, state in changes.items()
             if state is None
         }
-        return replace(new, wanted=_changed(new.wanted, left))
+        wanted = _changed(new.wanted, left)
+        generation = document.state.generation
+        return replace(document, state=replace(new, wanted=wanted, generation=generation))
 
     def _take_back(self, document: Document, before: _Changes) -> None:
         """Bring markers and file back as well as a failing disk lets us."""
@@ -284,12 +257,7 @@ class FileStateStore:
             for name, state in before.items():
                 if self._markers.own(name) is not state:
                     self._markers.put(name, state)
-            if self._read() == document:
-                return
-            if document.is_stored:
-                self._write(document)
-            else:
-                self._path.unlink()
+            self._ledger.write_back(document)
 
     # ---- order -----------------------------------------------------------------------------
 
@@ -301,7 +269,7 @@ class FileStateStore:
             or self._overlay[1]
             or document.state.generation != self._hint.words[0]
             or self._undoable(document)
-            or self._is_replaced(document)
+            or self._ledger.is_replaced(document)
         )
 
     def _settle(self) -> Document:
@@ -309,16 +277,14 @@ class FileStateStore:
 
         Markers are looked at only if something is known to be there: `notice` looks for it.
         """
-        with suppress(OSError):
-            self._hint.ensure(self._folder.owner(), self._known.generation)
-        document = self._undo(self._read())
-        if self._is_replaced(document):
+        self._ledger.prepare()
+        document = self._undo(self._ledger.read())
+        if self._ledger.is_replaced(document):
             document = self._follow(document)
             self._must_look = True
         if self._must_look or self._overlay[1] or not document.is_stored:
             document = self._adopt(document)
-        self._known = document.state
-        self._show(document.state.generation)
+        self._ledger.settle(document)
         return document
 
     def _undoable(self, document: Document) -> list[str]:
@@ -334,7 +300,7 @@ class FileStateStore:
             if self._folder.is_state_dir or self._markers.folders[name].is_dir():
                 self._markers.put(name, document.intent[name])
         rest = {name: state for name, state in document.intent.items() if name not in names}
-        return self._write(replace(document, intent=rest))
+        return self._ledger.write(replace(document, intent=rest))
 
     def _follow(self, document: Document) -> Document:
         """Accept a file that was put in place by hand: the markers shall say what it says."""
@@ -346,50 +312,25 @@ class FileStateStore:
             if marker.state not in {None, wanted.get(name)} and name not in document.intent
         }
         intent = {**document.intent, **wrong}
-        followed = self._commit(replace(document, intent=intent), document.state)
+        followed = self._ledger.commit(replace(document, intent=intent))
         with suppress(StateError):  # where they can't be written, they are followed instead
             for name, state in wrong.items():
                 self._markers.put(name, state)
         if not wrong:
             return followed
-        return self._write(replace(followed, intent=document.intent))
+        return self._ledger.write(replace(followed, intent=document.intent))
 
     def _adopt(self, document: Document) -> Document:
         """Store what the markers say beyond the file."""
         found, self.unreadable = self._markers.survey()
         changes = self._beyond(document, found)
         state = document.state
-        is_lost = not document.is_stored and self._floor() > 0
-        if changes or is_lost:
+        if changes or self._ledger.is_lost(document):
             new = replace(state, wanted=_changed(state.wanted, changes))
-            document = self._commit(replace(document, state=new), state)
+            document = self._ledger.commit(replace(document, state=new))
             self._beyond(document, found)
         self._overlay = document.state.generation, {}
         self._must_look = False
-        return document
-
-    def _commit(self, document: Document, old: State) -> Document:
-        """Store `document` as the state after `old`, and let all processes know."""
-        generation = max(old.generation, self._floor()) + 1
-        document = self._write(
-            replace(document, state=replace(document.state, generation=generation))
-        )
-        self._known = document.state
-        self._show(generation)
-        return document
-
-    def _show(self, generation: int) -> None:
-        if self._hint.words[0] != generation:
-            with suppress(OSError):  # then it is found within a second, as without a hint
-                self._hint.show(generation)
-
-    def _write(self, document: Document) -> Document:
-        document = replace(document, is_stored=True)
-        content = file.render(document)
-        try:
-            durable.replace(self._path, content, self._folder.owner())
-        except OSError as error:
-            raise refusal(self._path, error) from error
         return document
 
 
