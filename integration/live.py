@@ -198,6 +198,17 @@ for line in sys.stdin:
 """
 
 
+# the entry point would need an installed distribution
+COMMAND_LINE = """
+from flask.cli import FlaskGroup
+from flask_pluginkit.cli import plugins
+from site_of_live import app
+group = FlaskGroup(create_app=lambda: app)
+group.add_command(plugins)
+group()
+"""
+
+
 # ---- what is on the disk ---------------------------------------------------------------------
 
 
@@ -386,7 +397,7 @@ class Switcher:
 
 def flask_plugins(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
     """Run ``flask plugins ...`` for the site."""
-    command = [sys.executable, "-m", "flask", "--app", "site_of_live", "plugins", *words]
+    command = [sys.executable, "-c", COMMAND_LINE, "plugins", *words]
     return subprocess.run(
         command, cwd=site.folder, env=site.env, capture_output=True, text=True, check=False
     )

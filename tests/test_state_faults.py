@@ -366,7 +366,7 @@ def test_a_marker_that_doesnt_reach_the_disk_is_taken_back(
     change(store)
     folder = place.markers_in()
     folder.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(markers, "sync_folder", lambda path: os.stat(path / "broken"))
+    monkeypatch.setattr(markers, "sync_folder", lambda path: (path / "broken").stat())
     with pytest.raises(StateError, match="'hello'"):
         change(store, hello=DISABLED)
     assert place.markers() == set()
