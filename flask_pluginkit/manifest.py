@@ -9,11 +9,11 @@ never raise for what its author wrote.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import Distribution
 from pathlib import Path
 from types import ModuleType
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from .exceptions import ManifestError, Problem
 from .metadata import read_metadata
@@ -184,30 +184,32 @@ class _Review:
     def manifest(self, folder: Path, package: str, distribution: str | None) -> Manifest:
         """Return the values of all dunders with the problems found on the way."""
         name = self._name(package)
-        found = Manifest(
+        found: dict[str, Any] = {
+            "version": self._version(),
+            "author": self._shown("__author__", required=True),
+            "description": self._shown("__description__", multiline=True),
+            "url": self._shown("__url__"),
+            "license": self._shown("__license__"),
+            "license_file": self._shown("__license_file__"),
+            "readme_file": self._shown("__readme_file__"),
+            "state": self._state(),
+            "appversion": self._appversion(),
+            "requires": self._requires(name),
+            "optional": self._optional(),
+        }
+        self._check_register()
+        self._check_spelling()
+        return Manifest(
             name=name,
             package=package,
             folder=folder,
-            version=self._version(),
-            author=self._shown("__author__", required=True),
-            description=self._shown("__description__", multiline=True),
-            url=self._shown("__url__"),
-            license=self._shown("__license__"),
-            license_file=self._shown("__license_file__"),
-            readme_file=self._shown("__readme_file__"),
-            state=self._state(),
-            appversion=self._appversion(),
-            requires=self._requires(name),
-            optional=self._optional(),
+            **found,
             computed=self._bindings.computed.intersection(KNOWN),
             distribution=distribution,
             literals=self._literals(),
-            problems=(),
-            warnings=(),
+            problems=tuple(self._problems),
+            warnings=tuple(self._warnings),
         )
-        self._check_register()
-        self._check_spelling()
-        return replace(found, problems=tuple(self._problems), warnings=tuple(self._warnings))
 
     def _literals(self) -> Mapping[str, object] | None:
         bindings = self._bindings

@@ -13,9 +13,10 @@ import stat
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import decode_source
-from io import BytesIO
+from io import BytesIO, IncrementalNewlineDecoder
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +79,10 @@ def _read(path: Path, where: str) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise _unusable(where, "something that isn't a regular file", "a file of Python source")
         with path.open("rb") as file:
-            data = file.read(LARGEST_SOURCE + 1)
+            # room for as much as there seems to be, and then whatever came since
+            data = file.read(min(status.st_size, LARGEST_SOURCE) + 1)
+            if len(data) != status.st_size:
+                data += file.read(LARGEST_SOURCE + 1 - len(data))
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         reason = error.strerror if isinstance(error, OSError) else None
         raise _unusable(where, f"no readable file ({clean(reason or error, 100)})") from error
@@ -89,6 +93,9 @@ def _read(path: Path, where: str) -> bytes:
 
 
 def _decode(data: bytes, where: str) -> str:
+    if not data.startswith(codecs.BOM_UTF8) and b"coding" not in b"".join(data.split(b"\n", 2)[:2]):
+        with suppress(UnicodeDecodeError):
+            return IncrementalNewlineDecoder(None, translate=True).decode(data.decode())
     try:
         encoding = tokenize.detect_encoding(BytesIO(data).readline)[0]
         if codecs.lookup(encoding).name not in _SLOW_ENCODINGS:
@@ -159,6 +166,8 @@ class _Reader:
                 self._assign([target], ast.BinOp(left=old, op=change, right=value))
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 self._compute((name,))
+            case ast.Expr(value=ast.Constant()):
+                pass  # a docstring
             case _:
                 self._compute(self._names_bound_in(statement))
 
@@ -226,7 +235,11 @@ class _Reader:
                     | ast.MatchMapping(rest=str(name))
                 ):
                     yield name
-            pending.extend(ast.iter_child_nodes(node))
+            pending += [n for n in ast.iter_child_nodes(node) if type(n) not in _BIND_NOTHING]
+
+
+_BIND_NOTHING: Final = frozenset({ast.Constant, ast.Load, ast.Store, ast.Pass})
+"""Nodes that most of a tree consists of, and in which nothing is to be found."""
 
 
 def _are_pairs(targets: list[ast.expr], values: list[ast.expr]) -> bool:
