@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 
 from flask import Flask
@@ -115,6 +115,7 @@ class Site:
         self.assets = Assets(app, self.pin, self.is_strict, options.static_endpoint)
         self.stage = Stage(self, self.pin, options)
         self.settled = False
+        self._preparing_thread = 0
         self._prepared: list[Loading] = []
         self._prepared_for: State | None = None
         """The state that the loadings' verdicts are of."""
@@ -143,11 +144,27 @@ class Site:
 
     def follow(self) -> None:
         """Bring the snapshot up to the store's hint; raises nothing."""
-        self.on_hint()
+        if not self.is_preparing:
+            self.on_hint()
 
     def follow_outside(self) -> None:
         """Bring the snapshot up to date for a job or command; raises nothing."""
-        self.on_context()
+        if not self.is_preparing:
+            self.on_context()
+
+    @property
+    def is_preparing(self) -> bool:
+        """Whether this very thread is at it: a plugin that is being loaded may send requests."""
+        return self._preparing_thread == get_ident()
+
+    @contextmanager
+    def _preparing(self) -> Iterator[None]:
+        self._preparing_thread = get_ident()
+        try:
+            with _setup_goes_on(self.app):
+                yield
+        finally:
+            self._preparing_thread = 0
 
     # --- start -----------------------------------------------------------------------
 
@@ -171,7 +188,7 @@ class Site:
         self.store.know(self.startup.folders)
         self.state = self.store.load()
         self.scanned = self.state.scan
-        with _setup_goes_on(self.app):
+        with self._preparing():
             loadings = self.startup.run(self.state, self._state_again)
         with ExitStack() as undo:
             functions = {
@@ -183,8 +200,9 @@ class Site:
             self.stage.attach(undo, self.settle, functions)
             self.reserved = Reserved(self.app, self.stage.tables)
             self.enlistment = Enlistment(self.app, self.stage.tables, self.dcp, self.startup)
-            with _setup_goes_on(self.app):
+            with self._preparing():
                 loadings = self._enlist(loadings, self.state, self._show_at_start)
+            self._prepared, self._prepared_for = loadings, self.state
             self.publish(self.draft(loadings, self.state), self.state)
             if not self.current.tables["global"]:
                 self.stage.tables.plain_globals()
@@ -243,7 +261,7 @@ class Site:
         self._prepared_for = None
         before, self._reports = self._reports, report
         try:
-            with _setup_goes_on(self.app), ExitStack() as stack:
+            with self._preparing(), ExitStack() as stack:
 
                 def show(loadings: Iterable[Loading]) -> None:
                     snapshot = self.draft(loadings, state, tolerant=True)
@@ -367,13 +385,12 @@ class Site:
 
     def settle(self) -> None:
         """Decide who gets which name, now that the host has registered its own."""
-        with self.lock:
+        with self.lock, _collector_paused():
             self.settled = True
             try:
                 self.reserved.settle()
-                self._prepared_for = None
+                loadings = self.prepare(self.state, self._reports)
                 self.enlistment.settle()
-                loadings = [*self.startup.loadings, *self.startup.missing(self.state)]
                 self.publish(self.draft(loadings, self.state), self.state)
                 self.stage.tables.forget_templates()
             except BaseException:

@@ -99,7 +99,7 @@ class Follower:
         elif self.is_live and monotonic() >= self._next_look:
             self._next_look = monotonic() + TICK
             with suppress(StateError):  # told of by whoever needs the state
-                if self.site.store.notice():
+                if self._is_behind():
                     with self.site.lock:
                         self._catch_up()
 
@@ -124,6 +124,11 @@ class Follower:
         except Exception:
             # a request must not fail for it; the next change, or tick, tries again
             site.logger.exception("the state of plugins can't be followed")
+
+    def _is_behind(self) -> bool:
+        """Look at files. What somebody asked the store for meanwhile is no news to that."""
+        store = self.site.store
+        return store.notice() or self._with_local(store.load()) != self.site.state
 
     def _with_local(self, state: State) -> State:
         if not self.local:
@@ -154,10 +159,11 @@ class Follower:
     def tick(self) -> None:
         """Look at files: was something changed by hand, is somebody to be tried again?"""
         site = self.site
-        if site.store.notice():
+        if self._is_behind():
             with site.lock:
                 self._catch_up()
                 site.seen = site.store.hint
+        self._share()
         self._release()
         self._note_inventory()
         self._ticks += 1
@@ -228,8 +234,8 @@ class Follower:
     def _note_inventory(self) -> None:
         rows = self.site.current.plugins
         if rows is not self._inventory and not self.site.startup.safe_mode:
-            write_inventory(self.site.store, self.site.control, rows)
-            self._inventory = rows
+            if write_inventory(self.site.store, self.site.control, rows):
+                self._inventory = rows
 
     # --- plugins that fail too often -------------------------------------------------------
 
@@ -265,17 +271,27 @@ class Follower:
         try:
             self._store("quarantine", found, ())
         except StateError as error:
-            site.logger.warning("the quarantine holds in this worker only: %s", error)
+            site.logger.warning("the quarantine holds in this worker only so far: %s", error)
             self.local |= found
             with site.lock:
                 self.apply(self._with_local(site.state))
 
+    def _share(self) -> None:
+        """Try again to tell the others what was taken out here."""
+        if self.local:
+            with suppress(StateError):
+                self._store("quarantine", self.local, ())
+                self.local = {}
+
     def _store(
         self, action: str, found: Mapping[str, Quarantine], released: tuple[str, ...]
     ) -> None:
-        """Change which plugins are quarantined, in all workers."""
+        """Change which plugins are quarantined, in all workers.
+
+        Nobody is waited for: who holds the lock may be waiting for this worker's answer.
+        """
         site = self.site
-        with site.store.exclusive():
+        with site.store.exclusive(0):
             state = site.store.load()
             kept = {n: q for n, q in state.quarantined.items() if n not in released}
             quarantined = {**kept, **found}
@@ -309,6 +325,8 @@ class Follower:
                 self.local.pop(name, None)
             with suppress(StateError):
                 self._store("try again", {}, due)
+            with self.site.lock:
+                self._catch_up()
 
 
 def _say_nothing(loading: object) -> None:

@@ -24,20 +24,28 @@ FORMAT: Final = 1
 class Lockable(Protocol):
     """What of a store is needed to write beside its state."""
 
-    def exclusive(self) -> Any:
+    def exclusive(self, timeout: float | None = None) -> Any:
         """Return the lock of the state, as a context manager."""
 
 
-def write_inventory(store: Lockable, control: Path, rows: Sequence[Plugin]) -> None:
-    """Write down what is known of `rows`, unless that stands there already. Raises nothing."""
+def write_inventory(store: Lockable, control: Path, rows: Sequence[Plugin]) -> bool:
+    """Write down what is known of `rows`, unless that stands there already. Raises nothing.
+
+    Nobody is waited for: who holds the lock may be waiting for this worker. Returns whether
+    it stands there now.
+    """
     plugins = {row.name: _entry(row) for row in rows}
     known = read_inventory(control)
-    if known == plugins or not control.is_dir():
-        return
+    if known == plugins:
+        return True
     content = {"format": FORMAT, "written": time.time(), "plugins": plugins}
-    with suppress(OSError, StateError), store.exclusive():
-        owner = Ownership.of_folder(control.stat())
-        replace(control / INVENTORY, json.dumps(content).encode(), owner)
+    with suppress(OSError, StateError):
+        if control.is_dir():
+            with store.exclusive(0):
+                owner = Ownership.of_folder(control.stat())
+                replace(control / INVENTORY, json.dumps(content).encode(), owner)
+                return True
+    return False
 
 
 def _entry(row: Plugin) -> dict[str, Any]:

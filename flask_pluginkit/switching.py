@@ -101,6 +101,7 @@ class Switchboard:
 
         """
         site = self.site
+        self._refuse_while_loading()
         with site.store.exclusive():
             site.store.notice()
             state = site.store.load()
@@ -127,9 +128,16 @@ class Switchboard:
             self._note(order.entry("done", changed=sorted(changed), generation=stored.generation))
         return Change(changed=tuple(sorted(changed)), generation=stored.generation, silent=silent)
 
+    def _refuse_while_loading(self) -> None:
+        if self.site.is_preparing:
+            raise PluginError(
+                "plugins can't be switched by one that is just being loaded: do it later, in a "
+                "request, command or job"
+            )
+
     def _store(self, order: Order, state: State, new: State) -> State:
         try:
-            return self.site.store.swap(state.generation, new)
+            return self.site.store.swap(new.generation, new)
         except StateError as error:
             self._undo(order, state, error)
             raise
@@ -153,12 +161,12 @@ class Switchboard:
         Raises `StateError` if the state, or the audit, can't be written.
         """
         site = self.site
+        self._refuse_while_loading()
         before = {row.name for row in site.current.plugins}
         with site.store.exclusive():
             site.store.notice()
-            state = site.store.load()
-            new = replace(state, scan=state.scan + 1)
             with site.lock:
+                new = self._scanned(site.store.load())
                 loadings = site.prepare(new, site.log)
                 snapshot = site.draft(loadings, new, tolerant=True)
             names = [row.name for row in snapshot.plugins if row.name not in before]
@@ -167,7 +175,7 @@ class Switchboard:
                 self._others(by, new, active)
             entry = {"action": "rescan", "plugins": names, "by": by, "from": source}
             self.follower.audit.write({**entry, "result": "intent"})
-            stored = site.store.swap(state.generation, new)
+            stored = site.store.swap(new.generation, new)
             with site.lock:
                 site.publish(replace(snapshot, generation=stored.generation), stored)
                 site.seen = site.store.hint
@@ -177,14 +185,40 @@ class Switchboard:
 
     def _rehearse(self, order: Order, state: State) -> tuple[State, set[str], Snapshot]:
         """Load what `order` needs and return the state, what changes, and the snapshot."""
-        site = self.site
-        rows = {row.name: row for row in site.prepare(state, lambda _loading: None)}
-        for name in order.names:
-            if name not in rows or rows[name].status is Status.MISSING:
+        rows = self._rows(state)
+        is_enabling = order.wanted is WantedState.ENABLED
+        if _missing(order.names, rows) or (is_enabling and _are_unread(order.names, rows)):
+            # they may have come, or become others, since somebody looked
+            state = self._scanned(state)
+            rows = self._rows(state)
+        for name in _missing(order.names, rows):
+            if is_enabling or name not in rows:
                 raise unknown(name, rows)
-        if order.wanted is WantedState.DISABLED:
-            return self._rehearse_disabling(order, state, rows)
-        return self._rehearse_enabling(order, state, rows)
+        if is_enabling:
+            return self._rehearse_enabling(order, state, rows)
+        return self._rehearse_disabling(order, state, rows)
+
+    def _scanned(self, state: State) -> State:
+        """Look for plugins anew and return the state that lets every worker do so.
+
+        What the markers of new ones say is in it. The caller is within the store's `exclusive`.
+        """
+        site = self.site
+        site.rescan()
+        site.store.notice()
+        found = site.store.load()
+        added = found.wanted.keys() - {row.name for row in site.current.plugins}
+        wanted = {name: each for name, each in found.wanted.items() if name not in added}
+        if replace(site.state, generation=found.generation) == replace(found, wanted=wanted):
+            # nothing else is new: so no request has to wait until all is prepared
+            site.publish(replace(site.current, generation=found.generation), found)
+            site.seen = site.store.hint
+        site.scanned = state.scan + 1
+        return replace(found, scan=site.scanned)
+
+    def _rows(self, state: State) -> dict[str, Loading]:
+        loadings = self.site.prepare(state, lambda _loading: None)
+        return {loading.name: loading for loading in loadings}
 
     def _rehearse_disabling(
         self, order: Order, state: State, rows: Mapping[str, Loading]
@@ -212,9 +246,13 @@ class Switchboard:
     ) -> tuple[State, set[str], Snapshot]:
         names = {*order.names, *(_required(order.names, rows) if order.cascade else ())}
         changed = {name for name in names if not rows[name].is_active}
-        if self._unknown_elsewhere(names):
+        reports = self._reports()
+        if any(not names <= report.plugins.keys() for report in reports):
+            # it has just been installed
             changed |= names
-            state = replace(state, scan=state.scan + 1)
+            state = self._scanned(state)
+            rows = self._rows(state)
+        changed |= {name for name in names - changed if _is_out(name, reports, state)}
         for name in changed:
             if rows[name].own_fault is not None:
                 rows[name].reload()
@@ -242,10 +280,6 @@ class Switchboard:
         own = self.follower.member
         reports = self.follower.roster.live()
         return [report for report in reports if own is None or report.id != own.id]
-
-    def _unknown_elsewhere(self, names: set[str]) -> bool:
-        """Tell whether a worker hasn't heard of a plugin that has just been installed."""
-        return any(not names <= report.plugins.keys() for report in self._reports())
 
     def _others(self, by: str, new: State, names: set[str]) -> tuple[str, ...]:
         """Let the other workers load what they haven't of `names`; return who was silent.
@@ -294,9 +328,30 @@ def _not_active(row: Loading, order: Order) -> PluginError:
     if isinstance(row.error, RequirementError) and not order.cascade:
         advice = "enable that one first, or take it along (cascade); nothing has changed"
         return RequirementError(replace(problem, advice=advice) for problem in row.error.problems)
-    error = SwitchError(row.name, row.reason)
+    reason = row.reason
+    if row.module is not None and row.own_fault is not None:
+        reason += "; what was imported of it stays: a mended version needs new processes"
+    error = SwitchError(row.name, reason)
     error.__cause__ = row.error
     return error
+
+
+def _missing(names: Iterable[str], rows: Mapping[str, Loading]) -> list[str]:
+    """Return those of `names` that nobody knows."""
+    return [name for name in names if name not in rows or rows[name].status is Status.MISSING]
+
+
+def _are_unread(names: Iterable[str], rows: Mapping[str, Loading]) -> bool:
+    """Tell whether what is known of some of `names` is older than what enabling would import."""
+    return any(rows[name].module is None for name in {*names, *_required(names, rows)})
+
+
+def _is_out(name: str, reports: Iterable[Report], state: State) -> bool:
+    """Tell whether a worker that is up to date doesn't have what is to be active."""
+    return any(
+        report.generation == state.generation and report.plugins.get(name) != Status.ACTIVE
+        for report in reports
+    )
 
 
 def describe_worker(report: Report) -> str:
@@ -306,7 +361,7 @@ def describe_worker(report: Report) -> str:
 
 def unknown(name: str, rows: Iterable[str]) -> PluginError:
     """Return what to tell of a plugin that isn't there."""
-    guess = nearest(name, tuple(rows))
+    guess = nearest(name, tuple(row for row in rows if row != name))
     hint = f"; did you mean {guess!r}?" if guess else ""
     return PluginError(f"No plugin named {name} was found{hint}")
 

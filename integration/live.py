@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -110,6 +110,11 @@ def state():
         "pids": [report.pid for report in manager.workers().reports],
         "health": manager.health().as_dict(),
     }
+
+
+@app.route("/rescan", methods=["POST"])
+def rescan():
+    return {"new": manager.rescan()}
 
 
 @app.route("/reload", methods=["POST"])
@@ -320,13 +325,18 @@ def served(
     workers: int = 4,
     threads: int = 4,
     env: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
     **site_options: object,
 ) -> Iterator[Site]:
-    """The site behind gunicorn; `site_options` are those of its PluginManager."""
+    """The site behind gunicorn; `site_options` are those of its PluginManager.
+
+    `within` is a command that runs gunicorn.
+    """
     full = {**os.environ, "OPTIONS": json.dumps(site_options), **(env or {})}
     port = free_port()
     words = ["--workers", str(workers), "--threads", str(threads), *options]
-    with running_gunicorn(folder, "site_of_live:app", port, words, full) as server:
+    target = "site_of_live:app"
+    with running_gunicorn(folder, target, port, words, full, within=within) as server:
         yield Site(folder, port, full, server)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,10 +96,18 @@ def running_gunicorn(
     port: int,
     options: list[str],
     env: Mapping[str, str] | None = None,
+    *,
+    python: str = sys.executable,
+    within: Sequence[str] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A gunicorn with these options, at a port of the loopback address."""
+    """A gunicorn with these options, at a port of the loopback address.
+
+    `within` is a command that runs it, such as one that makes a namespace.
+    """
     words = ["-m", "gunicorn", *options, "--bind", f"127.0.0.1:{port}", target]
     log = folder / "gunicorn.log"
-    command = [sys.executable, "-P", *words]
+    # gunicorn may put a socket below the home folder
+    env = {**(os.environ if env is None else env), "HOME": str(folder)}
+    command = [*within, python, "-P", *words]
     with running(command, log, lambda: answers(port), cwd=folder, env=env) as process:
         yield process

@@ -148,6 +148,18 @@ def test_a_plugin_that_is_written_meanwhile_is_enabled(site: Site, asked: str) -
     assert site.get("/fresh") == (200, "on")
 
 
+def test_a_rescan_in_one_worker_brings_new_plugins_to_all(site: Site) -> None:
+    """What is disabled by its marker isn't even imported."""
+    write_small_plugin(site.folder, "fresh")
+    write_small_plugin(site.folder, "off", "raise SystemExit", is_disabled=True)
+    status, body = site.get("/rescan", method="POST")
+    assert (status, json.loads(body)) == (200, {"new": ["fresh", "off"]})
+    for state in site.states().values():
+        assert state["plugins"]["fresh"] == "active"
+        assert state["plugins"]["off"] == "disabled"
+    assert site.get("/fresh") == (200, "on")
+
+
 def test_a_plugin_that_failed_in_the_workers_is_enabled_when_it_is_mended(folder: Path) -> None:
     """Enabling tries it anew in all of them, though the one who asks finds nothing wrong."""
     place = write_small_plugin(folder, "broken", "import not_yet_installed")
@@ -178,7 +190,7 @@ def test_switches_that_follow_each_other_are_answered_at_once(site: Site) -> Non
 def test_a_requirement_is_loaded_with_what_needs_it(site: Site) -> None:
     """With a cascade both come, in every worker."""
     write_small_plugin(site.folder, "base", is_disabled=True)
-    source = '__requires__ = ["base"]\n'
+    source = '__requires__ = {"base": "*"}\n'
     write_small_plugin(site.folder, "upper", source, is_disabled=True)
     refused = flask_plugins(site, "enable", "upper")
     assert refused.returncode == 1

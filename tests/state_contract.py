@@ -174,6 +174,14 @@ class StateStoreContract:
         attempt(other)
         assert len(refused) == 2
 
+    def test_who_doesnt_want_to_wait_for_others_isnt_kept_waiting(self, make: Make) -> None:
+        """With a timeout of nothing it is entered at once or not at all."""
+        store, other = make(), make()
+        with store.exclusive(), pytest.raises(StateError), other.exclusive(0):
+            pass
+        with other.exclusive(0), other.exclusive(0):
+            change(other, hello=ENABLED)
+
     def test_exclusive_keeps_no_reader_out(self, make: Make) -> None:
         """Requests read on while somebody prepares a change."""
         store, other = make(), make()

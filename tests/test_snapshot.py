@@ -224,7 +224,8 @@ def test_hooks_run_in_the_order_of_3x_and_of_flask(table: str, expected: list[st
         plugin("a", hook("a", table, "a1"), hook("a", table, "a2", recorded=True)),
         plugin("b", hook("b", table, "b1"), hook("b", table, "b2", recorded=True)),
     )
-    assert [hook.function for hook in snapshot.hooks[table, None].hooks] == expected
+    functions: list[Any] = [hook.function for hook in snapshot.hooks[table, None].hooks]
+    assert functions == expected
 
 
 def test_the_last_of_equal_error_handlers_wins() -> None:

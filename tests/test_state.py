@@ -198,6 +198,18 @@ def test_while_others_write_a_marker_made_by_hand_counts_in_each_process(place: 
     assert store.load() == State(generation=before.generation + 1, wanted={"hello": DISABLED})
 
 
+def test_what_is_written_after_a_marker_made_by_hand_goes_over_it(place: Place) -> None:
+    """A process that couldn't store the marker forgets it when others have decided."""
+    store, busy = place.store(), place.store()
+    change(store, hello=ENABLED)
+    with busy.exclusive():
+        place.touch("DISABLED")
+        assert store.notice()
+        busy.notice()
+    change(busy, hello=ENABLED)
+    assert store.load().wanted == {"hello": ENABLED}
+
+
 def test_a_folder_named_like_a_marker_is_none(place: Place) -> None:
     """As in 3.x, only files are markers."""
     (place.markers_in() / "DISABLED").mkdir(parents=True)

@@ -95,10 +95,11 @@ def test_a_writer_killed_at_any_step_leaves_the_old_state_or_the_new(
         assert contents(watching.load()) == found == contents(place.store().load())
         assert watching.hint == watching.load().generation
         assert "intent" not in place.stored()
-        seen.append(found == before)
+        seen.append(found)
     assert before != after
-    assert seen == [True] * seen.count(True) + [False] * seen.count(False)
-    assert {True, False} == set(seen)
+    assert seen == [before] * seen.count(before) + [after] * seen.count(after)
+    assert before in seen
+    assert after in seen
 
 
 def contents(state: State) -> State:
@@ -492,6 +493,47 @@ def test_a_reader_that_is_overtaken_by_a_change_of_many_doesnt_see_half_of_it(
         assert contents(seen[0]) in (contents(before), contents(after))
         change(place.store(), hello=ENABLED, news=ENABLED)
     assert step > 10
+
+
+def test_a_reader_that_overtakes_itself_doesnt_see_half_of_a_change(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a change of many is made while it looks at markers, it looks again."""
+    change(place.store(), hello=ENABLED, news=ENABLED)
+    look = markers.read_markers
+    looks = itertools.count()
+
+    def look_and_be_overtaken(name: str, folder: str) -> WantedState | None:
+        found = look(name, folder)
+        if next(looks) == 0:
+            change(place.store(), hello=DISABLED, news=DISABLED)
+        return found
+
+    reader = place.store()
+    monkeypatch.setattr(markers, "read_markers", look_and_be_overtaken)
+    assert reader.load().wanted == {"hello": DISABLED, "news": DISABLED}
+
+
+def test_a_reader_that_is_overtaken_again_and_again_believes_the_file(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It doesn't wait for a quiet moment; markers are looked at the next time."""
+    states = itertools.cycle([ENABLED, DISABLED])
+    change(place.store(), hello=DISABLED)
+    reader, writer = place.store(), place.store()
+    look = markers.Markers.survey
+
+    def look_and_be_overtaken(found: markers.Markers) -> Any:
+        if found is reader._markers:
+            change(writer, hello=next(states))
+        return look(found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(markers.Markers, "survey", look_and_be_overtaken)
+        assert set(reader.load().wanted) == {"hello"}
+    place.touch("DISABLED", "news")
+    assert reader.notice()
+    assert reader.load().wanted["news"] is DISABLED
 
 
 def look_at(place: Place, seen: list[State]) -> None:

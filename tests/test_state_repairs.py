@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import mmap
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from state_contract import in_a_fork
-from state_parts import DISABLED, ENABLED, Place, change, fail
+from state_parts import DISABLED, ENABLED, Killed, Place, before_step, change, fail, kill
 
 from flask_pluginkit.exceptions import StateError
 from flask_pluginkit.state import FileStateStore, Quarantine, State, hint
@@ -59,8 +60,34 @@ def test_a_restored_state_is_followed_by_a_process_that_begins_with_it(place: Pl
     new = change(store, hello=DISABLED)
     place.file.write_bytes(backup)
     later = opened(place)
+    assert later.load().wanted == {"hello": ENABLED}
     assert later.notice()
     assert later.load() == State(generation=new.generation + 1, wanted={"hello": ENABLED})
+
+
+def test_a_process_killed_while_it_follows_a_restored_state_leaves_it_to_others(
+    place: Place,
+) -> None:
+    """Halfway the file says what the markers shall be brought to."""
+    for step in itertools.count():
+        store = place.store()
+        change(store, hello=ENABLED, news=DISABLED)
+        backup = place.file.read_bytes()
+        change(store, hello=DISABLED, news=ENABLED)
+        place.file.write_bytes(backup)
+        with pytest.MonkeyPatch.context() as patch:
+            before_step(step, kill, patch)
+            try:
+                store.notice()
+                break
+            except Killed:
+                pass
+        later = opened(place)
+        later.notice()
+        assert later.load().wanted == {"hello": ENABLED, "news": DISABLED}
+        assert place.markers("hello") == {"ENABLED"}
+        assert "intent" not in place.stored()
+    assert step > 10
 
 
 def test_a_swap_after_a_restored_state_is_refused(place: Place) -> None:

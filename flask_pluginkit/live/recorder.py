@@ -34,6 +34,7 @@ from .tables import (
     HOST_REGISTERS,
     FunctionList,
     FunctionTable,
+    ListedDict,
     LiveBlueprints,
     LiveDict,
     LiveFunctions,
@@ -329,11 +330,12 @@ class Tables:
         self.replace(holder, name, table)
 
     def plain_globals(self) -> None:
-        """Give Jinja a plain dict of globals again, as no plugin offers one.
+        """Give Jinja globals that are copied as a plain dict is, as no plugin offers one.
 
-        Jinja copies all globals at each render, and a live mapping costs it microseconds.
+        It copies all of them at each render, and a live mapping costs it microseconds.
         """
-        self.app.jinja_env.globals = self.dicts["global"].own()
+        live = self.dicts["global"]
+        self.app.jinja_env.globals = ListedDict("global", live.own(), live.live)
         self.forget_templates()
 
     def live_globals(self) -> bool:
@@ -341,8 +343,8 @@ class Tables:
         live = self.dicts["global"]
         if self.app.jinja_env.globals is live:
             return False
-        for name, value in self.app.jinja_env.globals.items():
-            dict.__setitem__(live, name, value)
+        dict.clear(live)  # the application may have removed some
+        dict.update(live, self.app.jinja_env.globals)
         self.app.jinja_env.globals = live
         self.forget_templates()
         return True

@@ -143,6 +143,23 @@ class LiveDict(dict[str, Any]):
         return self._merged()
 
 
+class ListedDict(LiveDict):
+    """A `LiveDict` that lists the application's own entries only, by the C code of dict.
+
+    It is for copying all entries often, for as long as no plugin has any. What a plugin
+    registers meanwhile is recorded all the same.
+    """
+
+    __slots__ = ()
+
+    __iter__ = dict.__iter__
+    __len__ = dict.__len__
+    keys = dict.keys
+    values = dict.values
+    items = dict.items
+    copy = dict.copy
+
+
 class LiveBlueprints(LiveDict):
     """The application's blueprints, with what ``register_blueprint`` was told about each."""
 

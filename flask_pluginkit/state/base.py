@@ -74,9 +74,11 @@ class StateStore(Protocol):
         new state can't be stored; then nothing has changed.
         """
 
-    def exclusive(self) -> AbstractContextManager[None]:
+    def exclusive(self, timeout: float | None = None) -> AbstractContextManager[None]:
         """Keep others on this host from writing; within, only this thread may do so.
 
+        `timeout`: for how many seconds others are waited for; by default the store decides.
+        Helper threads wait for nobody: who is within may be waiting for their answer.
         A thread that is within may enter again. Raises `StateError` on entry if others stay
         too long in it, or if the state can't be written at all.
         """

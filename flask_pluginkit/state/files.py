@@ -149,7 +149,7 @@ class FileStateStore:
     # ---- one writer ------------------------------------------------------------------------
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self, timeout: float | None = None) -> Iterator[None]:
         """Keep others on this host from writing; see `StateStore.exclusive`.
 
         On entry everything is put in order that others left: `load` gives the very truth.
@@ -157,7 +157,7 @@ class FileStateStore:
         if self._holder == _me():
             yield
             return
-        with self._locked(self.lock_timeout):
+        with self._locked(self.lock_timeout if timeout is None else timeout):
             self._settle()
             yield
 
@@ -281,7 +281,6 @@ class FileStateStore:
         document = self._undo(self._ledger.read())
         if self._ledger.is_replaced(document):
             document = self._follow(document)
-            self._must_look = True
         if self._must_look or self._overlay[1] or not document.is_stored:
             document = self._adopt(document)
         self._ledger.settle(document)
