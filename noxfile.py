@@ -69,9 +69,20 @@ def demo(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """The real things: gunicorn, Chromium, Redis, published plugins, the README's demo."""
     # not the examples' plugins: every host in this environment would find them
-    install(session, groups=["integration", "published"], extras=["async", "redis"])
+    install(session, groups=["integration", "published", "uwsgi"], extras=["async", "redis"])
     arguments = session.posargs or ["integration"]
     session.run("python", "-P", "-m", "pytest", *arguments, env=INSTALLED)
+
+
+@nox.session(requires=["build"])
+def soak(session: nox.Session) -> None:
+    """Switch plugins live as often as is promised, and print what was measured (ten minutes)."""
+    install(session, groups=["integration", "uwsgi"])
+    files = sorted(
+        str(path.relative_to(ROOT)) for path in (ROOT / "integration").glob("test_live*")
+    )
+    command = ["python", "-P", "-m", "pytest", *(session.posargs or files)]
+    session.run(*command, env={**INSTALLED, "PLUGINKIT_SOAK": "1"})
 
 
 @nox.session

@@ -9,37 +9,39 @@ first used: hosts define theirs after ``PluginManager(app)``, and theirs come fi
 from __future__ import annotations
 
 import gc
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from threading import RLock, get_ident
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask
 
-from .barrier import Resident
 from .breaker import Breaker, Limits
+from .deployment import Follows, control_folder, is_safe_mode
 from .discovery import Candidate, discover
 from .enlistment import Enlistment
 from .exceptions import ConflictError, Problem
-from .inventory import read_inventory
+from .inventory import why_closed
 from .live.assets import Assets
 from .live.claims import Reserved
+from .live.configuration import Configuration
 from .live.dcp import DcpManager
 from .live.errors import claims_error
-from .live.slots import Slots, no_name
+from .live.slots import Slots
 from .live.stage import Stage
 from .loadings import Loading
 from .options import Options
 from .points import Conflict
+from .residents import Resident
 from .snapshot import PIN, Plugin, Snapshot, Status, build, pinned
 from .startup import Startup
-from .state.base import State, WantedState
+from .state.base import State
 from .state.files import FileStateStore
+
+UNSEEN: Final = -1
+"""No hint has this value: so the first request begins with following the state."""
 
 
 @contextmanager
@@ -67,19 +69,6 @@ def _setup_goes_on(app: Flask) -> Iterator[None]:
         app._got_first_request = before  # noqa: SLF001
 
 
-def _safe_mode(app: Flask) -> bool:
-    """Tell whether the operator wants the application without its plugins."""
-    value = app.config.get("PLUGINKIT_SAFE_MODE", os.environ.get("PLUGINKIT_SAFE_MODE", ""))
-    return str(value).strip().lower() not in {"", "0", "false", "no", "off", "none"}
-
-
-def _own_folder(app: Flask, plugins: Path) -> Path:
-    """Return what stands in for `state_dir`: applications may share an instance folder."""
-    digest = sha256(os.fsencode(plugins.absolute())).hexdigest()[:8]
-    name = re.sub(r"\W", "_", app.name)[:40]
-    return Path(app.instance_path) / "pluginkit" / f"{name}-{digest}"
-
-
 class Site:
     """One application and its plugins, in this process."""
 
@@ -89,7 +78,7 @@ class Site:
         self.base = base
         self.folder = folder
         self.logger = options.logger
-        self.control = options.state_dir or _own_folder(app, base / folder)
+        self.control = control_folder(app, options.state_dir, base / folder)
         """Where the state, the audit and the workers' reports are."""
         self.store = FileStateStore(options.state_dir, self.control)
         self.state = State()
@@ -97,14 +86,10 @@ class Site:
         self.current = build(self, 0, (), {}, "")
         self.scanned = 0
         """The `State.scan` that the plugins known here were looked for at."""
-        self.seen = 0
+        self.seen = UNSEEN
         """The store's hint that `current` follows."""
-        self.on_hint: Callable[[], None] = lambda: None
-        """What brings `current` up to the hint; `following.Follower` sets it."""
-        self.on_context: Callable[[], None] = lambda: None
-        """What does so in a process that serves no requests; likewise."""
-        self.on_trip: Callable[[Resident, str], None] = lambda _resident, _point: None
-        """What takes out a plugin that fails too often; likewise."""
+        self.follower: Callable[[], Follows] | None = None
+        """Gives what follows the shared state; `PluginManager` sets it."""
         self.limits = Limits.read(app.config.get("PLUGINKIT_BREAKER"))
         self.board: Any = None
         """What switches plugins (`switching.Switchboard`), held here as it lives as long."""
@@ -112,6 +97,7 @@ class Site:
         """Held while this process decides on plugins or publishes: one at a time."""
         self.dcp = DcpManager(self.pin)
         self.slots = Slots(app, self.pin, self.is_strict)
+        self.emit_config = Configuration(app, options, self.is_strict).emit
         self.assets = Assets(app, self.pin, self.is_strict, options.static_endpoint)
         self.stage = Stage(self, self.pin, options)
         self.settled = False
@@ -140,17 +126,18 @@ class Site:
 
     def trip(self, resident: Resident, point: str) -> None:
         """Take out a plugin that fails too often."""
-        self.on_trip(resident, point)
+        if self.follower is not None:
+            self.follower().trip(resident, point)
 
     def follow(self) -> None:
         """Bring the snapshot up to the store's hint; raises nothing."""
-        if not self.is_preparing:
-            self.on_hint()
+        if self.follower is not None and not self.is_preparing:
+            self.follower().on_hint()
 
     def follow_outside(self) -> None:
         """Bring the snapshot up to date for a job or command; raises nothing."""
-        if not self.is_preparing:
-            self.on_context()
+        if self.follower is not None and not self.is_preparing:
+            self.follower().on_context()
 
     @property
     def is_preparing(self) -> bool:
@@ -182,7 +169,7 @@ class Site:
             self,
             report=self._report,
             unreadable=lambda: self.store.unreadable,
-            safe_mode=_safe_mode(self.app),
+            safe_mode=is_safe_mode(self.app),
         )
         self.startup.find(self.find())
         self.store.know(self.startup.folders)
@@ -324,28 +311,8 @@ class Site:
                 active={row.name: row for row in rows if row.status is Status.ACTIVE},
             )
         self._report_conflicts(snapshot, tolerant)
-        closed = self._why_closed(rows)
+        closed = why_closed(rows, self.control if self.startup.safe_mode else None)
         return replace(snapshot, closed=closed) if closed else snapshot
-
-    def _why_closed(self, rows: Iterable[Plugin]) -> str:
-        """Tell why the application's own pages are shut, if a plugin that guards them is out."""
-        if self.startup.safe_mode:
-            known = read_inventory(self.control)
-            out = [
-                row.name
-                for row in rows
-                if row.wanted is WantedState.ENABLED
-                and row.status is not Status.MISSING
-                # one that nobody knows may be a guard
-                and known.get(row.name, {}).get("guards", True)
-            ]
-            why = "safe mode is on"
-        else:
-            out = [row.name for row in rows if row.status is Status.QUARANTINED and row.guards]
-            why = "it failed too often and is quarantined"
-        if not out:
-            return ""
-        return f"This page is protected by {', '.join(out)}, which can't run now: {why}."
 
     def publish(self, snapshot: Snapshot, state: State) -> None:
         """Make `snapshot` the one that requests see from now on."""
@@ -396,28 +363,3 @@ class Site:
             except BaseException:
                 self.settled = False
                 raise
-
-    # --- what templates and operators ask ---------------------------------------------
-
-    def emit_config(self, conf_name: str) -> Any:
-        """Return a configuration value for templates: pluginkit_config, else the app's.
-
-        Secrets are never handed out: ``SECRET_KEY``, its fallbacks, and what the
-        configuration ``PLUGINKIT_SECRET_KEYS`` (a list of names, or a text of them) adds.
-        They are None.
-        """
-        try:
-            hash(conf_name)
-        except TypeError:  # a list, for example
-            no_name("emit_config", "the name of a configuration value", conf_name, self)
-            return None
-        secret = {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}
-        added = self.app.config.get("PLUGINKIT_SECRET_KEYS") or ()
-        # an environment variable gives text
-        secret.update(added.replace(",", " ").split() if isinstance(added, str) else added)
-        if conf_name in secret:
-            self.logger.warning("emit_config(%r) was refused: it is a secret", conf_name)
-            return None
-        if conf_name in self.options.pluginkit_config:
-            return self.options.pluginkit_config[conf_name]
-        return self.app.config.get(conf_name)

@@ -158,3 +158,10 @@ class SwitchError(PluginError):
 
 class MissingExtraError(RunError):
     """An optional dependency is needed; the message names the extra to install."""
+
+
+class SandboxUnavailable(ProblemsError):
+    """A plugin can't be isolated here, so its code isn't run.
+
+    `problems` says what of the sandbox is missing or doesn't hold, and what to do about it.
+    """

@@ -17,11 +17,11 @@ from threading import RLock
 from time import monotonic, time
 from typing import Any, Final
 
-from .application import Site
-from .barrier import Resident
+from .application import UNSEEN, Site
 from .exceptions import StateError
 from .inventory import write_inventory
 from .pulse import PULSE, TICK
+from .residents import Resident
 from .roster import Member, Roster
 from .snapshot import Plugin
 from .state.audit import Audit
@@ -29,9 +29,6 @@ from .state.base import Quarantine, State, WantedState
 
 TICKS_PER_REPORT: Final = 5
 """How many seconds pass between two counts of faults that others are told of."""
-
-UNSEEN: Final = -1
-"""No hint has this value: the next request begins with `Follower.on_hint`."""
 
 
 class Follower:
@@ -55,10 +52,6 @@ class Follower:
         self._ticks = 0
         self._next_look = 0.0
         self._inventory: tuple[Plugin, ...] | None = None
-        site.on_hint = self.on_hint
-        site.on_context = self.on_context
-        site.on_trip = self.trip
-        site.seen = UNSEEN
         _FOLLOWERS.add(self)
 
     @property
@@ -88,7 +81,8 @@ class Follower:
                 self._serve()
             hint = site.store.hint
             if hint != site.seen:
-                self._catch_up()
+                if self.is_live:
+                    self._catch_up()
                 site.seen = hint
 
     def on_context(self) -> None:
@@ -118,7 +112,7 @@ class Follower:
         """Publish what the state says now, as far as that is possible."""
         site = self.site
         try:
-            state = self._with_local(site.store.load())
+            state = self.with_local(site.store.load())
             if state != site.state:
                 self.apply(state)
         except Exception:
@@ -128,9 +122,10 @@ class Follower:
     def _is_behind(self) -> bool:
         """Look at files. What somebody asked the store for meanwhile is no news to that."""
         store = self.site.store
-        return store.notice() or self._with_local(store.load()) != self.site.state
+        return store.notice() or self.with_local(store.load()) != self.site.state
 
-    def _with_local(self, state: State) -> State:
+    def with_local(self, state: State) -> State:
+        """Return `state` with what was taken out here and nobody else knows of."""
         if not self.local:
             return state
         return replace(state, quarantined={**self.local, **state.quarantined})
@@ -233,9 +228,9 @@ class Follower:
 
     def _note_inventory(self) -> None:
         rows = self.site.current.plugins
-        if rows is not self._inventory and not self.site.startup.safe_mode:
-            if write_inventory(self.site.store, self.site.control, rows):
-                self._inventory = rows
+        is_news = rows is not self._inventory and not self.site.startup.safe_mode
+        if is_news and write_inventory(self.site.store, self.site.control, rows):
+            self._inventory = rows
 
     # --- plugins that fail too often -------------------------------------------------------
 
@@ -274,7 +269,7 @@ class Follower:
             site.logger.warning("the quarantine holds in this worker only so far: %s", error)
             self.local |= found
             with site.lock:
-                self.apply(self._with_local(site.state))
+                self.apply(self.with_local(site.state))
 
     def _share(self) -> None:
         """Try again to tell the others what was taken out here."""
@@ -295,20 +290,22 @@ class Follower:
             state = site.store.load()
             kept = {n: q for n, q in state.quarantined.items() if n not in released}
             quarantined = {**kept, **found}
-            if quarantined.keys() == state.quarantined.keys():
-                return
-            with suppress(StateError):  # safety goes before the record of it
-                self.audit.write(
-                    {
-                        "action": action,
-                        "plugins": [*found, *released],
-                        "by": "the breaker",
-                        "from": f"pid {os.getpid()}",
-                        "result": "intent",
-                    }
-                )
-            site.store.swap(state.generation, replace(state, quarantined=quarantined))
-        self.on_hint()
+            if quarantined.keys() != state.quarantined.keys():
+                with suppress(StateError):  # safety goes before the record of it
+                    self.audit.write(
+                        {
+                            "action": action,
+                            "plugins": [*found, *released],
+                            "by": "the breaker",
+                            "from": f"pid {os.getpid()}",
+                            "result": "intent",
+                        }
+                    )
+                new = replace(state, quarantined=quarantined)
+                state = site.store.swap(state.generation, new)
+            with site.lock:
+                self.apply(self.with_local(state))
+                site.seen = site.store.hint
 
     def _release(self) -> None:
         """Try quarantined plugins again after a while. Times are this process's own."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from .durable import Ownership, replace
 from .exceptions import StateError
-from .snapshot import Plugin
+from .snapshot import Plugin, Status
+from .state.base import WantedState
 
 INVENTORY: Final = "inventory.json"
 FORMAT: Final = 1
@@ -67,3 +68,30 @@ def read_inventory(control: Path) -> Mapping[str, Mapping[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return plugins if isinstance(plugins, dict) else {}
+
+
+def why_closed(rows: Iterable[Plugin], safe_mode_in: Path | None) -> str:
+    """Tell why the application's own pages are shut: because a plugin that guards them is out.
+
+    Args:
+        rows: all plugins.
+        safe_mode_in: the control folder, while the application runs in safe mode.
+
+    """
+    if safe_mode_in is not None:
+        known = read_inventory(safe_mode_in)
+        out = [
+            row.name
+            for row in rows
+            if row.wanted is WantedState.ENABLED
+            and row.status is not Status.MISSING
+            # one that nobody knows may be a guard
+            and known.get(row.name, {}).get("guards", True)
+        ]
+        why = "safe mode is on"
+    else:
+        out = [row.name for row in rows if row.status is Status.QUARANTINED and row.guards]
+        why = "it failed too often and is quarantined"
+    if not out:
+        return ""
+    return f"This page is protected by {', '.join(out)}, which can't run now: {why}."

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .barrier import Resident
 from .discovery import Candidate, Origin
 from .exceptions import (
     ConflictError,
@@ -30,6 +29,7 @@ from .kinds import EMPTY
 from .manifest import Manifest, read_manifest
 from .names import PluginName
 from .points import Contribution, may_guard
+from .residents import Resident
 from .snapshot import Plugin, Status
 from .state.base import Quarantine, WantedState
 from .text import clean, describe

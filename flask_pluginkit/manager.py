@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import importlib
 from os import PathLike
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary, ref
 
 from flask import Flask, current_app, has_app_context
 from markupsafe import Markup
 
-from . import health, records
+from . import records
 from .application import Site
 from .attribution import Attribution
 from .exceptions import PluginError
-from .following import Follower
-from .health import Health, Workers
 from .live.dcp import DcpManager
 from .options import read_folder, read_install_packages, read_options
 from .points import Conflict
 from .snapshot import Plugin, Snapshot
 from .state.base import WantedState
-from .switching import Change, Order, Switchboard, unknown, who
+
+if TYPE_CHECKING:
+    from .health import Health, Workers
+    from .switching import Change, Switchboard
 
 
 class PluginManager:
@@ -109,7 +110,7 @@ class PluginManager:
         self.plugins_abspath = str(base / plugins_folder)
         self._install_packages(app)
         site = Site(app, self.options, base, plugins_folder)
-        site.board = Switchboard(site, Follower(site), self.options.enable_timeout)
+        site.follower = lambda: _board(site).follower
         latest, self._latest = self._latest, site
         self._sites[app] = ref(site)
         app.extensions["pluginkit"] = self
@@ -200,7 +201,7 @@ class PluginManager:
     def _plugin(self, plugin_name: str) -> Plugin:
         rows = {plugin.name: plugin for plugin in reversed(self.plugins)}
         if plugin_name not in rows:
-            raise unknown(plugin_name, rows)
+            raise records.unknown(plugin_name, rows)
         return rows[plugin_name]
 
     # --- switching --------------------------------------------------------------------
@@ -250,9 +251,11 @@ class PluginManager:
     def _switch(
         self, names: tuple[str, ...], wanted: WantedState, cascade: bool, by: str | None
     ) -> Change:
+        from .switching import Order, who
+
         user, source = who()
         order = Order(names=names, wanted=wanted, cascade=cascade, by=by or user, source=source)
-        return self._board().switch(order)
+        return _board(self._site()).switch(order)
 
     def rescan(self) -> tuple[str, ...]:
         """Look for plugins anew, in every worker; return the names of those that are new.
@@ -264,18 +267,24 @@ class PluginManager:
             StateError: the state, or the audit, can't be written.
 
         """
-        return self._board().rescan(*who())
+        from .switching import who
+
+        return _board(self._site()).rescan(*who())
 
     def workers(self) -> Workers:
         """Return how the workers of this host are: ``3 of 4 workers on generation 42``.
 
         Raises `StateError` if the state can't be read.
         """
-        return health.workers(self._board().follower)
+        from . import health
+
+        return health.workers(_board(self._site()).follower)
 
     def health(self) -> Health:
         """Return whether this process serves, with the state that is stored; raises nothing."""
-        return health.health(self._board().follower)
+        from . import health
+
+        return health.health(_board(self._site()).follower)
 
     def reload_workers(self) -> None:
         """Ask the server for new workers, which load plugins' code as it is on the disk now.
@@ -288,6 +297,8 @@ class PluginManager:
             RunError: the server can't be asked.
 
         """
+        from . import health
+
         health.reload_workers(self._site().app.config)
 
     def audit(self, limit: int = 100) -> list[dict[str, Any]]:
@@ -297,10 +308,7 @@ class PluginManager:
             limit: how many entries at most, the newest first.
 
         """
-        return list(self._board().follower.audit.read(limit))
-
-    def _board(self) -> Switchboard:
-        return cast("Switchboard", self._site().board)
+        return list(_board(self._site()).follower.audit.read(limit))
 
     # --- what templates use -----------------------------------------------------------
 
@@ -386,3 +394,18 @@ class PluginManager:
     def get_enabled_tcps(self) -> list[dict[str, Any]]:
         """``[{name: value}]`` of the active plugins."""
         return [{name: value} for tcp in self._shapes("tcp") for name, value in tcp.items()]
+
+
+def _board(site: Site) -> Switchboard:
+    """Return what follows the shared state and switches plugins in this application.
+
+    It is imported when it is first needed, by the first request: a start is a third faster.
+    """
+    if site.board is None:
+        from .following import Follower
+        from .switching import Switchboard
+
+        with site.lock:
+            if site.board is None:
+                site.board = Switchboard(site, Follower(site), site.options.enable_timeout)
+    return cast("Switchboard", site.board)

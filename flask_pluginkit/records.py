@@ -15,6 +15,7 @@ from .kinds import EMPTY, HOOKS
 from .live.dcp import DcpManager
 from .loading import load
 from .snapshot import TABLE_KINDS, Plugin, Snapshot
+from .text import nearest
 
 KINDS_OF_3X: Final = (
     "tep", "hep", "bep", "vep", "cvep", "filter", "errhandler", "tcp", "p3",
@@ -157,3 +158,10 @@ def owners_of(dcp: DcpManager, snapshot: Snapshot, kind: str, name: object) -> t
 
 def _names(shape: Any) -> list[Any]:
     return list(shape) if isinstance(shape, dict) else [row[0] for row in shape]
+
+
+def unknown(name: str, rows: Iterable[str]) -> PluginError:
+    """Return what to tell of a plugin that isn't there."""
+    guess = nearest(name, tuple(row for row in rows if row != name))
+    hint = f"; did you mean {guess!r}?" if guess else ""
+    return PluginError(f"No plugin named {name} was found{hint}")

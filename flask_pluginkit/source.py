@@ -138,15 +138,19 @@ class _Reader:
     def __init__(self) -> None:
         self._values: dict[str, object] = {}
         self._computed: set[str] = set()
+        self._global: frozenset[str] = frozenset()
+        """What functions may bind whenever they are called: such names have no known value."""
 
     def read(self, tree: ast.Module, source: str) -> Bindings:
-        for statement in tree.body:
-            self._follow(statement)
-        open_ended = not self._computed.isdisjoint({"*", "__getattr__"})
+        open_ended = False
         if any(word in source for word in _MAY_BIND_LATER):
             nodes = list(ast.walk(tree))
-            self._compute(_declared_global(nodes))
-            open_ended = open_ended or any(_is_trick(node) for node in nodes)
+            self._global = frozenset(_declared_global(nodes))
+            open_ended = any(_is_trick(node) for node in nodes)
+        for statement in tree.body:
+            self._follow(statement)
+        self._compute(self._global)
+        open_ended = open_ended or not self._computed.isdisjoint({"*", "__getattr__"})
         return Bindings(
             values=self._values,
             computed=frozenset(self._computed - {"*"}),
@@ -190,6 +194,8 @@ class _Reader:
 
     def _value_of(self, targets: list[ast.expr], value: ast.expr) -> object:
         match targets:
+            case [*names] if any(isinstance(n, ast.Name) and n.id in self._global for n in names):
+                raise _NotLiteralError
             case [ast.Name(id=name)] if name.startswith("__"):
                 return _literal(value, self._values)
             case _ if all(isinstance(target, ast.Name) for target in targets):

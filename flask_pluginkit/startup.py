@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from . import requirements
-from .barrier import Home, Resident
 from .discovery import Candidate
 from .exceptions import ManifestError, RequirementError, StateError
 from .kinds import normalise, recheck
@@ -34,6 +33,7 @@ from .loadings import (
     wrong_version,
 )
 from .manifest import complete, read_manifest
+from .residents import Home, Resident
 from .snapshot import Status
 from .state.base import State, WantedState
 from .versions import is_compatible_with_us

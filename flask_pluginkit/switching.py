@@ -23,10 +23,10 @@ from .application import Site
 from .exceptions import PluginError, Problem, RequirementError, StateError, SwitchError
 from .following import Follower
 from .loadings import Loading
+from .records import unknown
 from .reports import Report
 from .snapshot import Snapshot, Status
 from .state.base import State, WantedState
-from .text import nearest
 
 POLL: Final = 0.005
 """Seconds between two looks at what the other workers answer."""
@@ -104,7 +104,7 @@ class Switchboard:
         self._refuse_while_loading()
         with site.store.exclusive():
             site.store.notice()
-            state = site.store.load()
+            state = self.follower.with_local(site.store.load())
             if state == site.state:
                 state = site.state  # what is prepared already
             try:
@@ -137,10 +137,12 @@ class Switchboard:
 
     def _store(self, order: Order, state: State, new: State) -> State:
         try:
-            return self.site.store.swap(new.generation, new)
+            stored = self.site.store.swap(new.generation, new)
         except StateError as error:
             self._undo(order, state, error)
             raise
+        self.follower.local = {}  # stored now, or released
+        return stored
 
     def _undo(self, order: Order, state: State, error: PluginError) -> None:
         """Bring the process back to what is stored: what was tried left only loaded code."""
@@ -206,7 +208,7 @@ class Switchboard:
         site = self.site
         site.rescan()
         site.store.notice()
-        found = site.store.load()
+        found = self.follower.with_local(site.store.load())
         added = found.wanted.keys() - {row.name for row in site.current.plugins}
         wanted = {name: each for name, each in found.wanted.items() if name not in added}
         if replace(site.state, generation=found.generation) == replace(found, wanted=wanted):
@@ -357,13 +359,6 @@ def _is_out(name: str, reports: Iterable[Report], state: State) -> bool:
 def describe_worker(report: Report) -> str:
     """Return how a worker is named to people."""
     return f"pid {report.pid} on {report.host}"
-
-
-def unknown(name: str, rows: Iterable[str]) -> PluginError:
-    """Return what to tell of a plugin that isn't there."""
-    guess = nearest(name, tuple(row for row in rows if row != name))
-    hint = f"; did you mean {guess!r}?" if guess else ""
-    return PluginError(f"No plugin named {name} was found{hint}")
 
 
 def _dependants(names: Iterable[str], rows: Mapping[str, Loading]) -> set[str]:

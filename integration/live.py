@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from servers import free_port, running_gunicorn
 
@@ -214,6 +214,17 @@ group()
 """
 
 
+def places_of_packages() -> list[str]:
+    """Where this Python finds what is installed, for another one of the same version.
+
+    Without the standard library: that of another build wouldn't fit.
+    """
+    own = (sys.base_prefix, sys.base_exec_prefix)
+    return [
+        each for each in sys.path if each and ("site-packages" in each or not each.startswith(own))
+    ]
+
+
 # ---- what is on the disk ---------------------------------------------------------------------
 
 
@@ -234,7 +245,9 @@ def write_site(folder: Path, others: int = 0) -> Path:
         source = source.replace("418", "417").replace("X-Live", "X-Other")
         for old in ("g.valued", "g.hooked", "g.signalled"):
             source = source.replace(old, f"g.{name}")
-        source = source.replace("def count", f"def count_{name}").replace("[count]", f"[count_{name}]")
+        source = source.replace("def count", f"def count_{name}").replace(
+            "[count]", f"[count_{name}]"
+        )
         write_plugin(folder, name, source)
     return folder
 
@@ -375,7 +388,7 @@ class Switcher:
     env: Mapping[str, str] | None = None
     command: list[str] = field(default_factory=lambda: [sys.executable])
 
-    def __enter__(self) -> Switcher:
+    def __enter__(self) -> Self:
         self.process = subprocess.Popen(
             [*self.command, "-c", SWITCHER],
             stdin=subprocess.PIPE,

@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import Site, Switched, Switcher, flask_plugins, served, wait_until, write_site
-from live import write_small_plugin
+from live import (
+    Site,
+    Switcher,
+    flask_plugins,
+    served,
+    wait_until,
+    write_site,
+    write_small_plugin,
+)
 from loads import Load, assert_right
 
 FAILS_IN_ONE = """

@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from live import Site, Switcher, flask_plugins, served, wait_until, write_site
-from servers import running_gunicorn, free_port
+from live import Site, Switcher, flask_plugins, places_of_packages, served, wait_until, write_site
+from servers import free_port, running_gunicorn
 
 NOBODY = 65534
 
@@ -23,11 +23,11 @@ NOBODY = 65534
 def marked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Site, Path]]:
     """The site, and where a marker of its plugin is made by hand."""
     folder = write_site(tmp_path / "site")
-    options = {"state_dir": str(tmp_path / "state")} if request.param == "state_dir" else {}
-    with served(folder, **options) as site:
+    state_dir = str(tmp_path / "state") if request.param == "state_dir" else None
+    with served(folder, state_dir=state_dir) as site:
         site.states()
         place = folder / "plugins" / "live"
-        if options:
+        if state_dir:
             site.switch("disable")
             site.switch("enable")
             place = tmp_path / "state" / "markers" / "live"
@@ -88,10 +88,7 @@ def python_of_nobody() -> tuple[str, dict[str, str]]:
     """A Python that the user nobody can run with what this one has installed."""
     if os.geteuid() != 0:
         pytest.skip("only root can start a server of another user: NO OTHER USER WAS TRIED")
-    # not the standard library: that of another build of Python wouldn't fit
-    own = (sys.base_prefix, sys.base_exec_prefix)
-    places = [each for each in sys.path if "site-packages" in each or not each.startswith(own)]
-    path = os.pathsep.join(filter(None, places))
+    path = os.pathsep.join(places_of_packages())
     env = {**os.environ, "PYTHONPATH": path, "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1"}
     for program in (sys.executable, shutil.which("python3", path=os.defpath)):
         code = "import sys, flask_pluginkit, gunicorn.app.wsgiapp; print(sys.version_info[:2])"
@@ -177,12 +174,8 @@ def test_two_process_namespaces_follow_each_other(tmp_path: Path) -> None:
         pytest.skip(f"no process namespace can be made: {tried.stderr}: NONE WAS TRIED")
     state = str(tmp_path / "state")
     with (
-        served(
-            write_site(tmp_path / "a"), workers=2, within=UNSHARE, state_dir=state
-        ) as first,
-        served(
-            write_site(tmp_path / "b"), workers=2, within=UNSHARE, state_dir=state
-        ) as second,
+        served(write_site(tmp_path / "a"), workers=2, within=UNSHARE, state_dir=state) as first,
+        served(write_site(tmp_path / "b"), workers=2, within=UNSHARE, state_dir=state) as second,
     ):
         numbers = [sorted(site.states(2)) for site in (first, second)]
         assert numbers[0] == numbers[1], "the numbers of processes are the same"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import subprocess
 import sys
 import time
@@ -96,9 +94,7 @@ def replay(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
     return states
 
 
-def test_concurrent_switches_make_one_history(
-    tmp_path: Path, tell: Callable[[str], None]
-) -> None:
+def test_concurrent_switches_make_one_history(tmp_path: Path, tell: Callable[[str], None]) -> None:
     """What every writer was told fits into it, and its end is the state that is stored."""
     begun = time.monotonic()
     writers = write_all(tmp_path)
@@ -136,7 +132,7 @@ def test_concurrent_switches_make_one_history(
 
 def test_a_model_of_the_audit_finds_what_is_wrong() -> None:
     """The model above can fail: a lost update, a hole and an overlap are no history."""
-    base = {"plugins": ["one"], "changed": ["one"], "by": "x", "action": "enable"}
+    base: dict[str, Any] = {"plugins": ["one"], "changed": ["one"], "by": "x", "action": "enable"}
     intent, done = {**base, "result": "intent"}, {**base, "result": "done"}
     assert replay([intent, {**done, "generation": 1}]) == [{}, {"one": "enabled"}]
     for wrong in (

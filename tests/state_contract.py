@@ -14,9 +14,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from state_parts import in_a_fork
 
 from flask_pluginkit.exceptions import StateConflictError, StateError
-from flask_pluginkit.state import Quarantine, State, StateStore, WantedState
+from flask_pluginkit.state.base import Quarantine, State, StateStore, WantedState
 
 ENABLED = WantedState.ENABLED
 DISABLED = WantedState.DISABLED
@@ -36,6 +37,7 @@ states = st.builds(
     State,
     wanted=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(WantedState)),
     quarantined=st.dictionaries(st.text(), quarantines, max_size=3),
+    scan=st.integers(0, 100),
 )
 
 
@@ -241,16 +243,3 @@ class StateStoreContract:
 
 def plain(wanted: Mapping[str, WantedState]) -> dict[str, str]:
     return {name: state.value for name, state in wanted.items()}
-
-
-def in_a_fork(work: Callable[[], None]) -> None:
-    """Run `work` in a forked process, and fail if it fails there."""
-    child = os.fork()
-    if child == 0:  # pragma: no cover - another process
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

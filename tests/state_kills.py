@@ -7,12 +7,15 @@ import os
 import random
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from state_parts import DISABLED, ENABLED, Place
 
-from flask_pluginkit.state import Audit, FileStateStore, Quarantine, State
+from flask_pluginkit.state.audit import Audit
+from flask_pluginkit.state.base import Quarantine, State
+from flask_pluginkit.state.files import FileStateStore
 
 HELD = {"hello": Quarantine(since=1.0, reason="faults", traceback="", by="a worker", guards=True)}
 
@@ -25,8 +28,8 @@ SEVERAL = (
 )
 """Two states that several markers and a quarantine lie between."""
 
-LONGEST_LIFE = 0.015
-"""Seconds that a writer gets at most: a few changes."""
+LONGEST_LIFE = 6
+"""How many changes a writer gets to make at most, by the time that the last one took here."""
 
 
 def contents(state: State) -> State:
@@ -44,6 +47,8 @@ def started(work: Callable[[], None]) -> int:
             os.write(writing, b".")
             work()
             code = 0
+        except BaseException:  # noqa: BLE001 - else the parent would see but a number
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(writing)
@@ -70,6 +75,12 @@ def put(store: FileStateStore, state: State) -> State:
         return store.swap(generation, state)
 
 
+def timed_put(store: FileStateStore, state: State) -> tuple[State, float]:
+    """Do the same, and tell how many seconds that took."""
+    begin = time.monotonic()
+    return put(store, state), time.monotonic() - begin
+
+
 def toggle(place: Place, states: Sequence[State]) -> None:
     """Go from one state to the next until the end."""
     store = FileStateStore(place.state_dir, place.control)
@@ -85,13 +96,13 @@ def kill_writers(place: Place, states: Sequence[State], *, kills: int, writers: 
     """
     watching = place.store()
     assert watching.open()
-    current = put(place.store(), states[0])
+    current, seconds = timed_put(place.store(), states[0])
     dice = random.Random()
     moved = 0
     for _ in range(kills // writers):
         children = [started(lambda: toggle(place, states)) for _ in range(writers)]
         for child in children:
-            time.sleep(dice.uniform(0, LONGEST_LIFE))
+            time.sleep(dice.uniform(0, LONGEST_LIFE * seconds))
             os.kill(child, signal.SIGKILL)
             assert ended(child) == -signal.SIGKILL
         begun = place.store().load()
@@ -100,7 +111,7 @@ def kill_writers(place: Place, states: Sequence[State], *, kills: int, writers: 
         assert contents(watching.load()) == contents(begun)
         assert watching.load().generation == watching.hint >= current.generation
         moved += watching.load().generation != current.generation
-        current = put(place.store(), dice.choice(states))
+        current, seconds = timed_put(place.store(), dice.choice(states))
         assert watching.hint == current.generation
         assert "intent" not in place.stored()
     assert len(list(Audit(place.control).read(kills))) >= kills // writers

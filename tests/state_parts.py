@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flask_pluginkit.state import FileStateStore, State, StateStore, WantedState
+from flask_pluginkit.state.base import State, StateStore, WantedState
+from flask_pluginkit.state.files import FileStateStore
 
 ENABLED = WantedState.ENABLED
 DISABLED = WantedState.DISABLED
@@ -126,3 +127,16 @@ def before_step(step: int, happen: Callable[[], None], monkeypatch: Any) -> None
 def kill() -> None:
     """End the process, as far as a test can."""
     raise Killed
+
+
+def in_a_fork(work: Callable[[], None]) -> None:
+    """Run `work` in a forked process, and fail if it fails there."""
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another process
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

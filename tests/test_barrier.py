@@ -18,18 +18,10 @@ import pytest
 from flask import Response, abort
 from werkzeug.exceptions import Forbidden, NotFound
 
-from flask_pluginkit.barrier import (
-    OWNER,
-    RAISE,
-    Meter,
-    Resident,
-    guard,
-    guard_view,
-    owned,
-    run_as_host,
-)
+from flask_pluginkit.barrier import RAISE, guard, guard_view, owned
 from flask_pluginkit.breaker import Breaker, Limits
 from flask_pluginkit.exceptions import RunError
+from flask_pluginkit.residents import OWNER, Meter, Resident, run_as_host
 
 
 class Home:

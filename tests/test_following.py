@@ -45,7 +45,10 @@ BREAKER = {"faults": 3, "window": 60, "rate": 0.5, "retry_after": 1e-9}
 
 def follower(host: Host) -> Follower:
     """What keeps an application in step."""
-    found: Follower = host.pm._board().follower
+    site = host.pm._site()
+    assert site.follower is not None
+    found = site.follower()
+    assert isinstance(found, Follower)
     return found
 
 
@@ -521,6 +524,7 @@ def test_a_forked_child_follows_and_is_a_worker_of_its_own(host: Host) -> None:
     if child == 0:
         code = 1
         try:
+            os.close(to_child[1])
             os.read(to_child[0], 1)
             host.get("/")
             assert host.render("{{ emit_tep('nav') }}") == ""
@@ -532,16 +536,17 @@ def test_a_forked_child_follows_and_is_a_worker_of_its_own(host: Host) -> None:
             code = 0
         finally:
             os._exit(code)
+    os.close(from_child[1])
     try:
         host.pm.disable_plugin("a")
         os.write(to_child[1], b"x")
-        os.read(from_child[0], 1)
+        assert os.read(from_child[0], 1)
         workers = host.pm.workers()
         assert str(workers) == "1 of 2 workers on generation 1" or workers.current == 2
         assert {report.pid for report in workers.reports} == {os.getpid(), child}
         os.write(to_child[1], b"x")
     finally:
-        for descriptor in (*to_child, from_child[1]):
+        for descriptor in to_child:
             os.close(descriptor)
         assert os.waitpid(child, 0)[1] == 0
         os.close(from_child[0])

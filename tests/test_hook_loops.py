@@ -15,11 +15,12 @@ import pytest
 from flask import abort
 from werkzeug.exceptions import Forbidden
 
-from flask_pluginkit.barrier import OWNER, RAISE, Resident
+from flask_pluginkit.barrier import RAISE
 from flask_pluginkit.breaker import Breaker, Limits
 from flask_pluginkit.exceptions import RunError
 from flask_pluginkit.live.hooks import call_hook, call_in_turn, call_until_answered
 from flask_pluginkit.points import Hook
+from flask_pluginkit.residents import OWNER, Resident
 from flask_pluginkit.snapshot import Chain
 
 

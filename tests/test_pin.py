@@ -26,7 +26,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, create_environ
 
 from flask_pluginkit.application import Site
-from flask_pluginkit.barrier import OWNER
+from flask_pluginkit.residents import OWNER
 from flask_pluginkit.snapshot import ENVIRON_KEY, PIN, Status, pinned
 
 __all__ = ["clean_imports", "host"]

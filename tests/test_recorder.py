@@ -14,11 +14,11 @@ from flask import Blueprint, Flask
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import Rule, Submount
 
-from flask_pluginkit.barrier import Resident
 from flask_pluginkit.breaker import Breaker, Limits
 from flask_pluginkit.live.keeping import RECORDING
 from flask_pluginkit.live.recorder import FUNCTION_LISTS, FUNCTION_TABLES, Recording, Tables
 from flask_pluginkit.points import Contribution, ErrorHandler, Hook, Named, Route
+from flask_pluginkit.residents import Resident
 from flask_pluginkit.snapshot import build
 
 EMPTY = build(None, 0, (), {}, "")

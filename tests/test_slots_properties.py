@@ -24,9 +24,9 @@ from markupsafe import Markup
 
 from flask_pluginkit import PluginManager
 from flask_pluginkit.application import Site
-from flask_pluginkit.barrier import Resident
 from flask_pluginkit.live.slots import Slots, compile_code
 from flask_pluginkit.points import TemplatePart
+from flask_pluginkit.residents import Resident
 from flask_pluginkit.snapshot import Slot, pinned
 
 FILES = {

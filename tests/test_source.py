@@ -246,6 +246,14 @@ def runnable(statements: list[str]) -> list[str]:
     return []
 
 
+def test_what_a_function_may_bind_is_not_used_for_other_values(file: Path) -> None:
+    """Neither after the function's call nor before it: it may be called in between."""
+    source = "A = 'a'\ndef f():\n    global A\n    A = 'b'\nf()\n__version__ = A + '.0'"
+    found = bindings(file, source)
+    assert "__version__" not in found.values
+    assert {"A", "__version__"} <= found.computed
+
+
 @given(programs.map(runnable))
 def test_what_is_known_is_what_running_the_module_gives(
     tmp_path_factory: pytest.TempPathFactory, statements: list[str]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from state_parts import DISABLED, ENABLED, SWITCHES, Place, change
 
 from flask_pluginkit.exceptions import StateConflictError, StateError
-from flask_pluginkit.state import State, WantedState, markers
+from flask_pluginkit.state import markers
+from flask_pluginkit.state.base import State, WantedState
 
 
 @pytest.fixture(params=["beside the code", "in state_dir"])

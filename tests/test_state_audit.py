@@ -18,8 +18,7 @@ from state_parts import fail
 
 from flask_pluginkit.durable import Ownership
 from flask_pluginkit.exceptions import StateError
-from flask_pluginkit.state import Audit
-from flask_pluginkit.state.audit import LONGEST_TEXT
+from flask_pluginkit.state.audit import LONGEST_TEXT, Audit
 
 
 def without_time(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_pluginkit.state import FileStateStore
+from flask_pluginkit.state.files import FileStateStore
 
 pytest.register_assert_rewrite("state_contract")
 

@@ -29,7 +29,9 @@ from state_parts import (
 
 from flask_pluginkit.durable import Ownership
 from flask_pluginkit.exceptions import StateError
-from flask_pluginkit.state import FileStateStore, Quarantine, State, WantedState, markers
+from flask_pluginkit.state import markers
+from flask_pluginkit.state.base import Quarantine, State, WantedState
+from flask_pluginkit.state.files import FileStateStore
 
 QUARANTINE = Quarantine(since=1.0, reason="too many faults", traceback="", by="a worker")
 
@@ -66,7 +68,17 @@ def quarantined(old: WantedState, new: WantedState) -> tuple[Change, Change]:
     return swap(old, True), swap(new, False)
 
 
-@pytest.mark.parametrize("kind", [one, several, quarantined])
+def scanned(old: WantedState, new: WantedState) -> tuple[Change, Change]:
+    """Switch one plugin and ask for a look at all folders, at once."""
+
+    def swap(wanted: WantedState, scan: int) -> Change:
+        state = State(wanted={"hello": wanted}, scan=scan)
+        return lambda store: store.swap(store.load().generation, state)
+
+    return swap(old, 1), swap(new, 2)
+
+
+@pytest.mark.parametrize("kind", [one, several, quarantined, scanned])
 @pytest.mark.parametrize(("old", "new"), SWITCHES)
 def test_a_writer_killed_at_any_step_leaves_the_old_state_or_the_new(
     place: Place, kind: Callable[..., tuple[Change, Change]], old: WantedState, new: WantedState
@@ -438,6 +450,19 @@ def killed_in_between(place: Place) -> None:
         with pytest.raises(Killed):
             change(place.store(), hello=DISABLED, news=DISABLED)
     assert place.markers("hello") == place.markers("news") == {"DISABLED"}
+
+
+def test_who_writes_after_a_kill_between_marker_and_state_builds_on_it(place: Place) -> None:
+    """The marker is taken for one made by hand before anybody decides on the state."""
+    store = place.store()
+    before = change(store, hello=ENABLED)
+    (place.markers_in() / "ENABLED").rename(place.markers_in() / "DISABLED")
+    with store.exclusive():
+        state = store.load()
+        assert state.wanted == {"hello": DISABLED}
+        assert state.generation == before.generation + 1
+        store.swap(state.generation, replace(state, wanted={"hello": ENABLED}))
+    assert place.wanted() == {"hello": ENABLED}
 
 
 def test_an_undoing_that_fails_is_an_error_for_who_wants_to_write(

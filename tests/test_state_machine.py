@@ -22,7 +22,8 @@ from hypothesis.stateful import (
 from state_parts import NAMES, Killed, Place, before_step, change, kill
 
 from flask_pluginkit.exceptions import StateConflictError
-from flask_pluginkit.state import FileStateStore, State, WantedState
+from flask_pluginkit.state.base import State, WantedState
+from flask_pluginkit.state.files import FileStateStore
 
 Wanted = dict[str, WantedState]
 

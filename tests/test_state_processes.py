@@ -12,7 +12,9 @@ from state_kills import SEVERAL, SINGLE, kill_writers, put, run_all
 from state_parts import DISABLED, ENABLED, Place, change
 
 from flask_pluginkit.exceptions import StateConflictError
-from flask_pluginkit.state import Audit, FileStateStore, Quarantine, State, WantedState
+from flask_pluginkit.state.audit import Audit
+from flask_pluginkit.state.base import Quarantine, State, WantedState
+from flask_pluginkit.state.files import FileStateStore
 
 WRITERS = 8
 CHANGES = 12

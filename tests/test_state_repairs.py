@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from state_contract import in_a_fork
-from state_parts import DISABLED, ENABLED, Killed, Place, before_step, change, fail, kill
+from state_parts import DISABLED, ENABLED, Killed, Place, before_step, change, fail, in_a_fork, kill
 
 from flask_pluginkit.exceptions import StateError
-from flask_pluginkit.state import FileStateStore, Quarantine, State, hint
+from flask_pluginkit.state import hint
+from flask_pluginkit.state.base import Quarantine, State
+from flask_pluginkit.state.files import FileStateStore
 
 
 @pytest.fixture(params=["beside the code", "in state_dir"])
@@ -270,6 +271,23 @@ def test_a_hint_that_is_cut_off_ends_nobody_and_grows_again(place: Place) -> Non
     assert first.hint == second.hint == place.store().load().generation
 
 
+def test_a_hint_that_is_cut_off_while_it_cant_be_filled_is_let_go(place: Place) -> None:
+    """Who notices it doesn't touch it any more until somebody has filled it."""
+    worker, busy = opened(place), opened(place)
+    change(busy, hello=DISABLED)
+
+    def work() -> None:
+        with busy.exclusive():
+            os.truncate(place.control / "generation", 0)
+            worker.notice()
+            assert (worker.hint, worker.announced) == (0, 0)
+        after = change(busy, hello=ENABLED)
+        worker.notice()
+        assert worker.hint == after.generation
+
+    in_a_fork(work)  # a mistake here is a SIGBUS
+
+
 def test_a_hint_full_of_nonsense_is_put_right(place: Place) -> None:
     """It doesn't drive the generations to where numbers end."""
     worker = opened(place)
@@ -353,15 +371,17 @@ def test_a_file_that_appears_where_links_are_lacking_is_not_overwritten(
     """A hint that a host without locks has made meanwhile stays the one."""
     path = place.control / "generation"
 
+    made: list[int] = []
+
     def overtaken(source: Path, target: str) -> None:
         path.write_bytes(bytes(16))
+        made.append(path.stat().st_ino)
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", overtaken)
     worker = opened(place)
-    inode = path.stat().st_ino
     assert change(place.store(), hello=DISABLED).generation == worker.hint
-    assert path.stat().st_ino == inode
+    assert [path.stat().st_ino] == made
 
 
 # ---- damage --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from flask_pluginkit.barrier import Resident
+from flask_pluginkit.residents import Resident
 
 BUILT_IN = frozenset({"run", "shell", "routes"})
 """Names that Flask's own command line answers before it asks the application."""

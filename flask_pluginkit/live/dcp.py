@@ -10,8 +10,9 @@ from typing import Any
 from flask import current_app, has_app_context
 from markupsafe import Markup
 
-from flask_pluginkit.barrier import OWNER, Resident, guard
+from flask_pluginkit.barrier import guard
 from flask_pluginkit.exceptions import NotCallableError, PluginError
+from flask_pluginkit.residents import OWNER, Resident
 from flask_pluginkit.snapshot import Snapshot
 from flask_pluginkit.text import clean
 

@@ -21,7 +21,7 @@ from jinja2.exceptions import (
 )
 from jinja2.runtime import Context, Macro, Undefined
 
-from flask_pluginkit.barrier import OWNER
+from flask_pluginkit.residents import OWNER
 from flask_pluginkit.snapshot import Snapshot
 
 from .filters import NamedCache

@@ -8,7 +8,8 @@ from typing import Any
 from flask import Flask, has_request_context, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from flask_pluginkit.barrier import Resident, guard
+from flask_pluginkit.barrier import guard
+from flask_pluginkit.residents import Resident
 
 _FAILED = object()
 _BROAD = (Exception, BaseException, HTTPException, InternalServerError)

@@ -10,7 +10,8 @@ from jinja2 import BytecodeCache, Environment, pass_context
 from jinja2.bccache import Bucket
 from jinja2.runtime import Context
 
-from flask_pluginkit.barrier import Resident, guard
+from flask_pluginkit.barrier import guard
+from flask_pluginkit.residents import Resident
 
 _ARGUMENT_OF: dict[str, Callable[[Context], Any]] = {
     "context": lambda context: context,

@@ -15,8 +15,9 @@ from flask import Flask
 from werkzeug.routing import BuildError
 from werkzeug.wrappers import Response
 
-from flask_pluginkit.barrier import OWNER, Meter, Running, on_exit, on_fault
+from flask_pluginkit.barrier import on_exit, on_fault
 from flask_pluginkit.points import Hook
+from flask_pluginkit.residents import OWNER, Meter, Running
 from flask_pluginkit.snapshot import Chain, Snapshot, pinned
 
 from .tables import FunctionList

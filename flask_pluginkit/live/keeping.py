@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 from flask import Flask
 
-from flask_pluginkit.barrier import Resident
 from flask_pluginkit.exceptions import PluginError
+from flask_pluginkit.residents import Resident
 
 
 class Recorder(Protocol):

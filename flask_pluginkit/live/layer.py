@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from flask import Flask
 
-from flask_pluginkit.barrier import OWNER
+from flask_pluginkit.residents import OWNER
 from flask_pluginkit.snapshot import ENVIRON_KEY, PIN, Snapshot
 
 

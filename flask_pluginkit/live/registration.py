@@ -14,11 +14,12 @@ from typing import Any
 from flask import Blueprint, Flask, signals
 from flask.views import http_method_funcs
 
-from flask_pluginkit.barrier import Resident, guard
+from flask_pluginkit.barrier import guard
 from flask_pluginkit.exceptions import PEPError
 from flask_pluginkit.kinds import registers_itself
 from flask_pluginkit.ordering import parse_code, parse_file
 from flask_pluginkit.points import Named, SignalReceiver, TemplatePart
+from flask_pluginkit.residents import Resident
 
 from .commands import PluginGroup
 from .dcp import DcpManager

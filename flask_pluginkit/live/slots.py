@@ -20,9 +20,10 @@ from jinja2 import Template
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from flask_pluginkit.barrier import OWNER, Home, on_exit, on_fault
+from flask_pluginkit.barrier import on_exit, on_fault
 from flask_pluginkit.exceptions import ParamError
 from flask_pluginkit.points import TemplatePart
+from flask_pluginkit.residents import OWNER, Home
 from flask_pluginkit.snapshot import Snapshot
 from flask_pluginkit.text import clean, describe
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, Self, SupportsIndex
 
 from jinja2 import pass_context
 
-from flask_pluginkit.barrier import OWNER, run_as_host
+from flask_pluginkit.residents import OWNER, run_as_host
 
 from .keeping import RECORDING, keeps_entries, refuse
 

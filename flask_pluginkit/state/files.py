@@ -223,7 +223,6 @@ class FileStateStore:
         for name in changes:
             marker = self._markers.find(name, anew=True).state
             if marker is not None and marker is not old.wanted.get(name):
-                self._must_look = True
                 raise StateConflictError(self._settle().state.generation)
 
     def _store(self, document: Document, new: State, changes: _Changes) -> Document:
@@ -231,7 +230,8 @@ class FileStateStore:
         before = {name: self._markers.own(name) for name in changes}
         old = document.state
         try:
-            if changes and (len(changes) > 1 or new.quarantined != old.quarantined):
+            is_more = replace(new, wanted=old.wanted, generation=old.generation) != old
+            if len(changes) > 1 or (changes and is_more):
                 self._ledger.write(replace(document, intent={**document.intent, **before}))
             for name, state in changes.items():
                 self._markers.put(name, state)
@@ -273,16 +273,12 @@ class FileStateStore:
         )
 
     def _settle(self) -> Document:
-        """Put in order what others left, with the lock held; raise `StateError`.
-
-        Markers are looked at only if something is known to be there: `notice` looks for it.
-        """
+        """Put in order what others left, with the lock held; raise `StateError`."""
         self._ledger.prepare()
         document = self._undo(self._ledger.read())
         if self._ledger.is_replaced(document):
             document = self._follow(document)
-        if self._must_look or self._overlay[1] or not document.is_stored:
-            document = self._adopt(document)
+        document = self._adopt(document)
         self._ledger.settle(document)
         return document
 
