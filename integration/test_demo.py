@@ -43,11 +43,12 @@ class Demo:
         self.clone = folder / "clone"
         self.log = folder / "demo.log"
         self._clone_checkout(folder)
+        self.environment = fresh_environment(folder)
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 ["sh", "-c", readme_command()],
                 cwd=self.clone,
-                env=fresh_environment(folder),
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -305,6 +306,42 @@ def test_pages_fit_a_phone(address: str, phone: Watched) -> None:
         if phone.is_too_wide:
             wide.append(path)
     assert wide == []
+
+
+def flask_plugins(demo: Demo, *arguments: str) -> str:
+    """What ``flask plugins`` prints, called as the overview says."""
+    words = re.search(r"(\S+flask)\s+--app\s+(\S+)\s+plugins\s+disable search", demo.output)
+    assert words is not None, demo.output
+    command = [words[1], "--app", words[2], "plugins", *arguments]
+    done = subprocess.run(
+        command, cwd=demo.clone, env=demo.environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_a_plugin_is_switched_off_while_a_page_is_open(
+    demo: Demo, address: str, desktop: Watched
+) -> None:
+    """The next click shows it gone, in both workers, and the one after that shows it back."""
+    page = desktop.page
+    page.goto(address)
+    assert page.get_by_label("Search the board").is_visible()
+    assert "search: disabled" in flask_plugins(demo, "disable", "search")
+    try:
+        page.get_by_role("link", name="Page 2").click()
+        page.wait_for_url("**/?page=2")
+        assert page.get_by_label("Search the board").count() == 0
+        desktop.screenshot("without-search")
+        answers = [page.request.get(f"{address}/search/?q=bicycle") for _ in range(12)]
+        assert {answer.status for answer in answers} == {404}
+        assert re.search(r"search +\S+ +disabled", flask_plugins(demo, "list"))
+    finally:
+        assert "search: enabled" in flask_plugins(demo, "enable", "search")
+    answers = [page.request.get(f"{address}/search/?q=bicycle") for _ in range(12)]
+    assert {answer.status for answer in answers} == {200}
+    page.reload()
+    assert page.get_by_label("Search the board").is_visible()
+    assert "2 of 2 workers" in flask_plugins(demo, "workers")
 
 
 def test_the_board_closes_in_every_worker_and_opens_again(
