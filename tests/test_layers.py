@@ -19,7 +19,7 @@ import flask_pluginkit
 # another layer instead.
 TABLE = (
     ("attribution", "durable", "exceptions", "finding", "ordering", "responses", "text", "version"),
-    ("breaker", "contexts", "pulse", "reports"),
+    ("breaker", "contexts", "pulse", "reports", "sandbox"),
     ("findings", "importing", "names", "pip", "points", "source", "state", "storage", "versions"),
     ("kinds", "metadata", "seats"),
     ("manifest", "options", "roster"),
