@@ -58,6 +58,10 @@ class Enlistment:
             and loading.resident is not None
             and loading.variant not in loading.recorded
         ]
+        for loading, recording in pairs:
+            if loading.dropped:
+                self.dcp.forget(recording.resident, *loading.dropped)
+                loading.dropped.clear()
         self._record_blueprints([pair for pair in pairs if pair[0].shapes["bep"]])
         for loading, recording in self._active(pairs):
             with self._step(loading, "registering"):
@@ -69,10 +73,14 @@ class Enlistment:
         incomplete, self._incomplete = self._incomplete if self.is_settled else [], []
         for loading, recording in (*pairs, *incomplete):
             if not loading.is_active or (loading, recording) in incomplete:
-                loading.recorded.pop(recording.variant, None)
-                at_run_time = (None,) if loading.ready is None else ()
-                self.dcp.forget(recording.resident, recording.variant, *at_run_time)
+                self._drop(loading, recording)
         return not self._has_failed
+
+    def _drop(self, loading: Loading, recording: Recording) -> None:
+        """Forget what was recorded, so that it is recorded anew when the plugin is active."""
+        loading.recorded.pop(recording.variant, None)
+        at_run_time = (None,) if loading.ready is None else ()
+        self.dcp.forget(recording.resident, recording.variant, *at_run_time)
 
     def _make_ready(self, pairs: list[Pair], show: Callable[[], None]) -> None:
         """Call the ``on_app_ready`` of those that have one, once each."""
@@ -91,10 +99,13 @@ class Enlistment:
                 loading.ready = more.contributions
                 loading.record(recording.contributions)
 
-    def _active(self, pairs: list[Pair]) -> list[Pair]:
-        """Return those that nothing has stopped, neither themselves nor what they require."""
+    def _active(self, pairs: list[Pair]) -> Iterator[Pair]:
+        """Yield those that nothing has stopped, neither themselves nor what they require.
+
+        What stops one before its turn comes keeps it out too.
+        """
         self.startup.refuse_dependants()
-        return [pair for pair in pairs if pair[0].is_active]
+        return (pair for pair in pairs if pair[0].is_active)
 
     def _record_blueprints(self, waiting: list[Pair]) -> None:
         """Record blueprints, each after its parent, whichever plugin that belongs to."""
@@ -141,16 +152,23 @@ class Enlistment:
         self.is_settled = True
         waiting, self._late_views = self._late_views, []
         try:
-            for loading, recording, row in waiting:
-                if loading.is_active:
-                    with self._step(loading, "registering"):
-                        self.registrar.record_view(recording, row)
-                        loading.record(recording.contributions, recording.variant)
+            incomplete = [late[:2] for late in waiting if not self._record_late(*late)]
             self._refuse_orphans(self.startup.loadings)
+            for loading, recording in incomplete:
+                self._drop(loading, recording)
         except PluginError as error:
             # in strict mode, and then at each use of the application
             self._late_error = error
             raise
+
+    def _record_late(self, loading: Loading, recording: Recording, row: tuple[Any, ...]) -> bool:
+        """Record a view that waited for its blueprint; False if it goes on waiting."""
+        if loading.is_active:
+            with self._step(loading, "registering"):
+                if self.registrar.record_view(recording, row):
+                    loading.record(recording.contributions, recording.variant)
+                    return True
+        return False
 
     def _refuse_orphans(self, loadings: list[Loading]) -> None:
         """Stop those whose blueprint's parent, or whose view's blueprint, isn't there.
@@ -208,6 +226,7 @@ class Enlistment:
                 told.__cause__ = error
             self._has_failed = True
             self.startup.fail(loading, Status.FAILED, told)
+            self.startup.refuse_dependants()
 
 
 def restore(entries: MutableMapping[str, Any], had: dict[str, Any]) -> None:

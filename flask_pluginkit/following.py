@@ -156,8 +156,9 @@ class Follower:
         site = self.site
         if self._is_behind():
             with site.lock:
+                hint = site.store.hint  # first: what comes while it is followed is seen later
                 self._catch_up()
-                site.seen = site.store.hint
+                site.seen = hint
         self._share()
         self._release()
         self._note_inventory()

@@ -56,8 +56,14 @@ def _entry(row: Plugin) -> dict[str, Any]:
         "reason": row.reason,
         "wanted": row.wanted.value,
         "origin": row.candidate.origin.value,
-        "guards": row.guards,
+        "guards": _guards(row),
     }
+
+
+def _guards(row: Plugin) -> bool | None:
+    """Tell whether a plugin may protect pages of others, None of one that never ran here."""
+    is_known = row.guards or row.manifest.optional or row.status is Status.ACTIVE
+    return row.guards if is_known else None
 
 
 def read_inventory(control: Path) -> Mapping[str, Mapping[str, Any]]:
@@ -65,9 +71,10 @@ def read_inventory(control: Path) -> Mapping[str, Mapping[str, Any]]:
     try:
         content = json.loads((control / INVENTORY).read_bytes())
         plugins = content["plugins"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return plugins if isinstance(plugins, dict) else {}
+    entries = plugins.items() if isinstance(plugins, dict) else ()
+    return {name: entry for name, entry in entries if isinstance(entry, dict)}
 
 
 def why_closed(rows: Iterable[Plugin], safe_mode_in: Path | None) -> str:
@@ -86,7 +93,8 @@ def why_closed(rows: Iterable[Plugin], safe_mode_in: Path | None) -> str:
             if row.wanted is WantedState.ENABLED
             and row.status is not Status.MISSING
             # one that nobody knows may be a guard
-            and known.get(row.name, {}).get("guards", True)
+            and known.get(row.name, {}).get("guards") is not False
+            and not row.manifest.optional
         ]
         why = "safe mode is on"
     else:

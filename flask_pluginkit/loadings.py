@@ -79,6 +79,8 @@ class Loading:
         """What ``register()`` returned, in normal form and as ``p3`` functions reworked it."""
         self.recorded: dict[Variant, tuple[Contribution, ...]] = {}
         """What each variant registered on the application."""
+        self.dropped: set[Variant] = set()
+        """What was recorded, and is to be recorded once more."""
         self.ready: tuple[Contribution, ...] | None = None
         """What ``on_app_ready`` registered, None before it was called."""
         self.own_fault: Fault | None = None
@@ -101,6 +103,7 @@ class Loading:
         """Forget a fault, so that what failed is tried once more."""
         self.own_fault = None
         self.variants.clear()
+        self.dropped |= self.recorded.keys()
         self.recorded.clear()
 
     @property

@@ -38,6 +38,9 @@ ANNOUNCEMENT: Final = "announce.json"
 STALE: Final = 3600.0
 """Seconds after which an unfinished lock file was left by a process that was killed."""
 
+LONGEST_WRITE: Final = 1.0
+"""Seconds for which the end of a process waits for a report that is being written."""
+
 _LOCK: Final = re.compile(r"([0-9a-f]{32})\.lock")
 _UNFINISHED: Final = re.compile(r"[0-9a-f]{32}\.lock\.tmp")
 _LOGGER: Final = logging.getLogger("flask_pluginkit")
@@ -155,7 +158,7 @@ class Member:
         self._seat = Seat(roster.folder)
         self._guard = threading.Lock()
         self._was_told = False
-        self._vacate = weakref.finalize(self, Seat.vacate, self._seat)
+        self._vacate = weakref.finalize(self, _vacate, self._seat, self._guard)
 
     @property
     def id(self) -> str:
@@ -193,9 +196,7 @@ class Member:
 
     def leave(self) -> None:
         """Remove this worker's files; nothing where this isn't (or no longer) a member."""
-        if self._seat.is_mine():
-            with self._guard:
-                self._vacate()
+        self._vacate()
 
     def _tell(self, told: Mapping[str, Any]) -> None:
         seat = self._seat
@@ -217,6 +218,20 @@ class Member:
             self._roster.logger.warning(
                 "this worker can't report to the others in %s: %s", self._roster.folder, error
             )
+
+
+def _vacate(seat: Seat, guard: threading.Lock) -> None:
+    """Remove the files of a member, not while its helper thread writes one of them anew.
+
+    That thread takes milliseconds; should it be held up, a file too many is no harm.
+    """
+    if seat.is_mine():  # a fork may have copied the lock held
+        has_waited = guard.acquire(timeout=LONGEST_WRITE)
+        try:
+            seat.vacate()
+        finally:
+            if has_waited:
+                guard.release()
 
 
 def _read(path: Path) -> bytes | None:

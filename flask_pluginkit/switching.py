@@ -103,7 +103,6 @@ class Switchboard:
         site = self.site
         self._refuse_while_loading()
         with site.store.exclusive():
-            site.store.notice()
             state = self.follower.with_local(site.store.load())
             if state == site.state:
                 state = site.state  # what is prepared already
@@ -166,7 +165,6 @@ class Switchboard:
         self._refuse_while_loading()
         before = {row.name for row in site.current.plugins}
         with site.store.exclusive():
-            site.store.notice()
             with site.lock:
                 new = self._scanned(site.store.load())
                 loadings = site.prepare(new, site.log)

@@ -11,8 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from live import FULL, Site, Switched, Switcher, served, wait_until, write_site
+from live import FULL, Site, Switched, Switcher, served, wait_until
 from loads import Load, assert_right
+from sites import write_site
 
 SWITCHES = 1000 if FULL else 100
 

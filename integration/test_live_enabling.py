@@ -13,16 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import (
-    Site,
-    Switcher,
-    flask_plugins,
-    served,
-    wait_until,
-    write_site,
-    write_small_plugin,
-)
+from live import Site, Switcher, flask_plugins, served, wait_until
 from loads import Load, assert_right
+from sites import write_site, write_small_plugin
 
 FAILS_IN_ONE = """
 import os

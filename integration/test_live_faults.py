@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live import Site, flask_plugins, served, wait_until, write_plugin, write_site
+from live import Site, flask_plugins, served, wait_until
+from sites import write_plugin, write_site
 
 FAULTY = """
 from pathlib import Path

@@ -13,8 +13,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from live import Site, Switcher, flask_plugins, places_of_packages, served, wait_until, write_site
+from live import Site, Switcher, flask_plugins, places_of_packages, served, wait_until
 from servers import free_port, running_gunicorn
+from sites import write_site
 
 NOBODY = 65534
 

@@ -15,20 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from live import (
-    FULL,
-    SMALL,
-    Site,
-    Switched,
-    Switcher,
-    places_of_packages,
-    served,
-    wait_until,
-    write_site,
-    write_small_plugin,
-)
+from live import FULL, Site, Switched, Switcher, places_of_packages, served, wait_until
 from loads import Load, assert_right, late, mixed
 from servers import answers, free_port, running
+from sites import SMALL, write_site, write_small_plugin
 
 ROUNDS = 30 if FULL else 3
 
@@ -167,7 +157,8 @@ def follow_under_load(site: Site, count: int = 1) -> None:
     assert_right(load, switches)
     with Switcher(site.folder, site.env) as switcher:
         told = switcher.ask("enable", "fresh")
-        assert (told["changed"], told["silent"]) == (["fresh"], [])
+        # nothing has changed where a reloader has just begun anew, and found it
+        assert (told.get("changed"), told.get("silent")) in ((["fresh"], []), ([], [])), told
     assert site.get("/fresh") == (200, "on")
     assert site.state()["workers"].startswith(f"{count} of {count} worker")
 

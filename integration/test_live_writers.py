@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from live import FULL, SMALL, write_plugin
+from live import FULL
+from sites import SMALL, write_plugin
 
 PROCESSES = 8
 SWITCHES = 500 if FULL else 50

@@ -6,14 +6,13 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hosts import Host, clean_imports, host
 
-from flask_pluginkit import barrier
 from flask_pluginkit.following import Follower
 from flask_pluginkit.pulse import PULSE
 from flask_pluginkit.snapshot import Status
@@ -58,10 +57,9 @@ def status(host: Host, name: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def by_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing happens in the helper thread: a test calls `beat` and `tick`."""
     monkeypatch.setattr(PULSE, "add", lambda _member: None)
-    yield
 
 
 @pytest.fixture
@@ -71,10 +69,13 @@ def pulse(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def two(host: Host, **options: Any) -> tuple[Host, Host]:
-    """Two workers, both of which have answered a request."""
+    """Two workers, both of which have answered a request.
+
+    Nobody waits for long: where `pulse` isn't asked for, there is no answer to come.
+    """
     twin = host.twin()
     for one in (host, twin):
-        one.start(**{"strict": False, "live": True, **options})
+        one.start(**{"strict": False, "live": True, "enable_timeout": 0.05, **options})
         one.get("/")
     return host, twin
 
@@ -111,6 +112,7 @@ def register():
 
 def look(host: Host) -> dict[str, Any]:
     """What a request sees of a plugin with everything, and after it the rest."""
+    host.get("/")
     seen = host.module("a").seen if host.row("a").module is not None else []
     seen.clear()
     first = host.open("/x")
@@ -157,7 +159,8 @@ def test_each_request_begins_with_the_state_that_was_stored_before_it(host: Host
     workers = two(host)
 
     def page(worker: Host) -> str:
-        return worker.render("{{ emit_tep('nav') }}") if worker.open("/") else ""
+        worker.get("/")
+        return worker.render("{{ emit_tep('nav') }}")
 
     for round_ in range(6):
         switching = workers[round_ % 2].pm
@@ -215,6 +218,14 @@ def test_a_worker_that_waits_for_its_first_request_follows_too(host: Host) -> No
     assert seen == [""]
 
 
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Give the helper thread up to five seconds."""
+    end = time.monotonic() + 5
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.005)
+    assert is_so()
+
+
 # ---- enabling what the other one hasn't loaded -------------------------------------------------
 
 
@@ -246,7 +257,7 @@ def register():
     return {"tep": {"nav": "a"}}
 """
     off(host, "a", body)
-    host, twin = two(host)
+    host, twin = two(host, enable_timeout=10)
     twin.app.config["FAILS"] = True
     with pytest.raises(SwitchError, match="not in this worker") as caught:
         host.pm.enable_plugin("a")
@@ -291,13 +302,10 @@ def test_what_is_enabled_along_is_loaded_by_the_other_worker_too(
     if not is_new:
         off(host, "b", bodies["b"], requires={"a": ">=1"})
     host.app.config["PLUGINKIT_BREAKER"] = {**BREAKER, "retry_after": None}
-    host, twin = two(host)
+    host, twin = two(host, enable_timeout=10)
     host.pm.enable_plugin("a")
-    host.module("a").faults.append(1)
-    for _ in range(5):
-        host.open("/view")
-    follower(host).beat()
-    assert status(host, "a") == "quarantined"
+    fail(host)
+    wait_until(lambda: status(host, "a") == "quarantined")
     twin.get("/")
     assert status(twin, "a") == "quarantined"
     if is_new:
@@ -380,8 +388,8 @@ def test_a_marker_made_by_hand_is_noticed_at_the_next_tick(host: Host) -> None:
     twin.get("/")
     assert twin.render("{{ emit_tep('nav') }}") == ""
     (folder / "DISABLED").unlink()
-    follower(twin).tick()
-    host.get("/")
+    follower(host).tick()
+    twin.get("/")
     for one in (host, twin):
         assert one.render("{{ emit_tep('nav') }}") == "a"
 
@@ -428,13 +436,20 @@ def test_a_restored_backup_is_followed(host: Host) -> None:
 # ---- what can't be read, written, mapped ---------------------------------------------------------
 
 
+def no_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files be such that they can't be mapped, read or written in place."""
+
+    def fail_(*_args: Any) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(Hint, "refresh", lambda _hint: False)
+    for name in ("ensure", "show", "announce"):
+        monkeypatch.setattr(Hint, name, fail_)
+
+
 def test_without_a_hint_the_tick_notices(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where files can't be mapped."""
-    monkeypatch.setattr(Hint, "words", (0, 0))
-    monkeypatch.setattr(Hint, "refresh", lambda _hint: False)
-    monkeypatch.setattr(Hint, "ensure", lambda *_args: None)
-    monkeypatch.setattr(Hint, "show", lambda *_args: None)
-    monkeypatch.setattr(Hint, "announce", lambda *_args: 1)
+    no_hint(monkeypatch)
     host.plugin("a", NAV.format("a"))
     host, twin = two(host)
     host.pm.disable_plugin("a")
@@ -448,10 +463,7 @@ def test_without_a_hint_a_plugin_is_quarantined(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the process where it failed, at once."""
-    monkeypatch.setattr(Hint, "words", (0, 0))
-    monkeypatch.setattr(Hint, "refresh", lambda _hint: False)
-    monkeypatch.setattr(Hint, "ensure", lambda *_args: None)
-    monkeypatch.setattr(Hint, "show", lambda *_args: None)
+    no_hint(monkeypatch)
     host.plugin("a", FAILING)
     host.app.config["PLUGINKIT_BREAKER"] = {**BREAKER, "retry_after": None}
     host.start(strict=False, live=True)
@@ -512,6 +524,24 @@ def test_a_state_that_is_damaged_as_it_is_followed_fails_no_request(
 # ---- fork ------------------------------------------------------------------------------------
 
 
+def be_child(host: Host, reading: int, writing: int) -> NoReturn:
+    """Follow what the parent does, tell it so, and switch in turn."""
+    code = 1
+    try:
+        os.read(reading, 1)
+        host.get("/")
+        follower(host).beat()
+        assert host.render("{{ emit_tep('nav') }}") == ""
+        assert len(host.pm.workers().reports) == 2
+        assert follower(host).is_serving
+        os.write(writing, b"x")
+        os.read(reading, 1)
+        host.pm.enable_plugin("a")
+        code = 0
+    finally:
+        os._exit(code)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_follows_and_is_a_worker_of_its_own(host: Host) -> None:
@@ -522,27 +552,16 @@ def test_a_forked_child_follows_and_is_a_worker_of_its_own(host: Host) -> None:
     to_child, from_child = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        code = 1
-        try:
-            os.close(to_child[1])
-            os.read(to_child[0], 1)
-            host.get("/")
-            assert host.render("{{ emit_tep('nav') }}") == ""
-            assert len(host.pm.workers().reports) == 2
-            assert follower(host).is_serving
-            os.write(from_child[1], b"x")
-            os.read(to_child[0], 1)
-            host.pm.enable_plugin("a")
-            code = 0
-        finally:
-            os._exit(code)
+        os.close(to_child[1])
+        be_child(host, to_child[0], from_child[1])
     os.close(from_child[1])
     try:
         host.pm.disable_plugin("a")
         os.write(to_child[1], b"x")
         assert os.read(from_child[0], 1)
+        follower(host).beat()
         workers = host.pm.workers()
-        assert str(workers) == "1 of 2 workers on generation 1" or workers.current == 2
+        assert str(workers) == "2 of 2 workers on generation 1"
         assert {report.pid for report in workers.reports} == {os.getpid(), child}
         os.write(to_child[1], b"x")
     finally:
@@ -575,7 +594,7 @@ def failing(host: Host) -> tuple[Host, Host]:
     twin = host.twin()
     twin.app.config.update(host.app.config)
     for one in (host, twin):
-        one.start(strict=False, live=True)
+        one.start(strict=False, live=True, enable_timeout=0.05)
         one.get("/")
     return host, twin
 
@@ -752,7 +771,7 @@ def test_a_guard_that_is_taken_out_shuts_the_pages(host: Host) -> None:
         assert one.get("/page") == "page"
     host.module("a").faults.append(1)
     for _ in range(5):
-        assert host.open("/page").status_code == 500
+        assert host.open("/page").status_code in {500, 503}
     follower(host).beat()
     for one in (host, twin):
         answer = one.open("/page")
@@ -787,7 +806,6 @@ def test_a_fault_of_a_plugin_that_is_out_already_changes_nothing(
     follower(host).trip(resident, "view")
     follower(host).beat()
     assert host.pm.snapshot.generation == generation
-    assert isinstance(resident, barrier.Resident)
 
 
 def test_the_inventory_is_written_when_something_changed(host: Host) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from hosts import Host, clean_imports, host
 
+from flask_pluginkit import roster
 from flask_pluginkit.following import Follower
 from flask_pluginkit.pulse import PULSE
 
@@ -100,3 +102,25 @@ def test_what_an_operator_asks_is_no_reason_to_miss_a_change(
     getattr(host.pm, asked)()
     one.tick()
     assert host.row("a").status.value == "active"
+
+
+def test_a_worker_that_ends_while_it_reports_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the process waits for the helper thread, which is just writing."""
+    member = roster.Roster(tmp_path).join({"generation": 1})
+    swap_in, is_writing, goes_on = roster._swap_in, threading.Event(), threading.Event()
+
+    def slow(*parts: Any) -> None:
+        is_writing.set()
+        goes_on.wait(0.5)
+        swap_in(*parts)
+
+    monkeypatch.setattr(roster, "_swap_in", slow)
+    helper = threading.Thread(target=lambda: member.report({"generation": 2}))
+    helper.start()
+    is_writing.wait(5)
+    threading.Timer(0.05, goes_on.set).start()
+    member._vacate()  # what Python calls at the end
+    helper.join()
+    assert list((tmp_path / "workers").iterdir()) == []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import Any
 
-from jinja2 import BytecodeCache, Environment, pass_context
+from jinja2 import BytecodeCache, Environment, pass_context, tests
 from jinja2.bccache import Bucket
 from jinja2.runtime import Context
 
@@ -44,6 +44,29 @@ def jinja_callable(
 
     update_wrapper(with_context, function, assigned=("__name__", "__qualname__", "__doc__"))
     return pass_context(with_context)
+
+
+@pass_context
+def _is_filter(context: Context, value: str) -> bool:
+    return value in context.environment.filters
+
+
+@pass_context
+def _is_test(context: Context, value: str) -> bool:
+    return value in context.environment.tests
+
+
+def ask_anew(own_tests: dict[str, Any]) -> None:
+    """Let ``is filter`` and ``is test`` ask at each rendering what there is.
+
+    Jinja's own are computed when a template is compiled, as for it filters never go.
+    """
+    for name, function, live in (
+        ("filter", tests.test_filter, _is_filter),
+        ("test", tests.test_test, _is_test),
+    ):
+        if dict.get(own_tests, name) is function:
+            dict.__setitem__(own_tests, name, live)
 
 
 class NamedCache(BytecodeCache):

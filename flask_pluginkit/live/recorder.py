@@ -27,7 +27,7 @@ from flask_pluginkit.text import as_text
 from . import routes
 from .commands import owned_command
 from .errors import guard_handler
-from .filters import jinja_callable
+from .filters import ask_anew, jinja_callable
 from .handlers import HandlerTable
 from .keeping import RECORDING, TABLES, tables_kept
 from .mounts import noting
@@ -298,6 +298,7 @@ class Tables:
         self._live_dict(app.cli, "commands", "command")
         self._live_dict(app.jinja_env, "filters", "filter", LiveFunctions)
         self._live_dict(app.jinja_env, "tests", "test", LiveFunctions)
+        ask_anew(self.dicts["test"])
         self._live_dict(app.jinja_env, "globals", "global")
         for name in FUNCTION_TABLES:
             self.replace(app, name, FunctionTable(name, getattr(app, name)))

@@ -112,6 +112,7 @@ class Stage:
         if snapshot.closed and not self.has_gate:
             self.has_gate = True
             gate.install(self.app, self.pin)
+            self.dispatchers.places["before_request_funcs"] += 1
         self.dispatchers.install(snapshot.hooks)
         if snapshot.tables["context"]:
             self.dispatchers.install([CONTEXT_PROCESSORS])

@@ -1,0 +1,122 @@
+"""What is written down of the plugins, for when none of them runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hosts import Host, clean_imports, host
+
+from flask_pluginkit.inventory import read_inventory, write_inventory
+
+__all__ = ["clean_imports", "host"]
+
+NOTHING = "def register():\n    return {}\n"
+GUARD = "def register():\n    return {'hep': {'before_request': lambda: None}}\n"
+
+
+def note(host: Host) -> Path:
+    """Write the inventory of a host, and return where it is."""
+    site = host.pm._site()
+    site.control.mkdir(parents=True, exist_ok=True)
+    assert write_inventory(site.store, site.control, site.current.plugins)
+    return site.control / "inventory.json"
+
+
+def in_safe_mode(host: Host) -> Host:
+    """The same application, started without its plugins."""
+    twin = host.twin()
+    twin.app.config["PLUGINKIT_SAFE_MODE"] = "1"
+    twin.app.add_url_rule("/page", "page", lambda: "page")
+    twin.start(strict=False, live=False)
+    return twin
+
+
+def test_it_tells_of_each_plugin_what_became_of_it(host: Host) -> None:
+    """And whether it guards, as far as that is known."""
+    host.plugin("guard", GUARD, version="1.2.3")
+    host.plugin("plain", NOTHING)
+    host.plugin("off", GUARD, state="disabled")
+    host.plugin("bad", NOTHING + "raise RuntimeError('broken')")
+    host.plugin("easy", GUARD, optional=True, state="disabled")
+    host.start(strict=False)
+    found: dict[str, Any] = json.loads(note(host).read_text())["plugins"]
+    assert {name: (row["status"], row["guards"]) for name, row in found.items()} == {
+        "guard": ("active", True),
+        "plain": ("active", False),
+        "off": ("disabled", None),
+        "bad": ("failed", None),
+        "easy": ("disabled", False),
+    }
+    assert found["guard"]["version"] == "1.2.3"
+    assert "broken" in found["bad"]["reason"]
+
+
+def test_what_stands_there_already_isnt_written_again(host: Host) -> None:
+    """The file stays the very same."""
+    host.plugin("a", NOTHING)
+    host.start()
+    place = note(host)
+    before = place.stat().st_ino, place.read_bytes()
+    note(host)
+    assert (place.stat().st_ino, place.read_bytes()) == before
+
+
+def test_where_there_is_no_folder_none_is_made(host: Host) -> None:
+    """Nothing is written before something is switched."""
+    host.start()
+    site = host.pm._site()
+    assert not write_inventory(site.store, host.folder / "nowhere", site.current.plugins) or (
+        read_inventory(host.folder / "nowhere") == {}
+    )
+    assert not (host.folder / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"plugins": []}', '{"plugins": {"a": 5}}', "\0", "[" * 100_000],
+)
+def test_a_damaged_one_tells_nothing(host: Host, text: str) -> None:
+    """Then anything may be a guard: pages are shut in safe mode, and nothing is raised."""
+    host.plugin("a", NOTHING)
+    host.start()
+    place = note(host)
+    assert in_safe_mode(host).get("/page") == "page"
+    place.write_text(text)
+    assert read_inventory(place.parent) == {}
+    assert in_safe_mode(host).open("/page").status_code == 503
+    place.unlink()
+    assert in_safe_mode(host).open("/page").status_code == 503
+
+
+def test_safe_mode_opens_what_nothing_guards(host: Host) -> None:
+    """By what the last worker knew."""
+    host.plugin("a", NOTHING)
+    host.plugin("guard", GUARD)
+    host.start()
+    note(host)
+    twin = in_safe_mode(host)
+    answer = twin.open("/page")
+    assert answer.status_code == 503
+    assert "guard" in answer.text
+    assert "by a" not in answer.text
+    twin.pm.disable_plugin("guard")
+    assert twin.get("/page") == "page"
+
+
+def test_a_guard_that_never_ran_here_shuts_the_pages_too(host: Host) -> None:
+    """It was disabled when the inventory was written, and is enabled by hand."""
+    folder = host.plugin("guard", GUARD, state="disabled")
+    host.start()
+    note(host)
+    assert in_safe_mode(host).get("/page") == "page"
+    (folder / "ENABLED").touch()
+    assert in_safe_mode(host).open("/page").status_code == 503
+
+
+def test_an_optional_plugin_shuts_nothing_though_nobody_knows_it(host: Host) -> None:
+    """It says so itself."""
+    host.plugin("easy", GUARD, optional=True)
+    assert in_safe_mode(host).get("/page") == "page"
