@@ -92,9 +92,15 @@ def test_a_plugin_without_a_folder_cant_be_switched_beside_the_code(beside: Plac
     with pytest.raises(StateError, match=r"'gone'.*No such file.*state_dir"):
         change(beside.store(), gone=DISABLED)
     with pytest.raises(StateError, match=r"'unheard of'.*no folder.*state_dir"):
-        change(beside.store(), **{"unheard of": DISABLED})
+        change(beside.store(), **{"unheard of": ENABLED})
     assert not (beside.root / "gone").exists()
     assert beside.wanted() == {}
+
+
+def test_a_plugin_whose_code_is_gone_can_be_disabled(beside: Place) -> None:
+    """Nothing is left beside which a marker could lie, and none is needed."""
+    change(beside.store(), gone=DISABLED)
+    assert beside.wanted() == {"gone": DISABLED}
 
 
 def test_a_plugin_whose_folder_is_gone_keeps_its_state(beside: Place) -> None:

@@ -140,10 +140,11 @@ def test_a_plugin_that_is_new_on_the_disk_is_found_when_it_is_enabled(host: Host
     assert host.render("{{ emit_tep('nav') }}") == "late"
 
 
-def test_a_plugin_that_vanished_can_be_disabled(host: Host) -> None:
+@pytest.mark.parametrize("own", [True, False])
+def test_a_plugin_that_vanished_can_be_disabled(host: Host, own: bool) -> None:
     """It was enabled by hand, and so is missed until somebody says that it isn't wanted."""
     off(host, "a")
-    host.start(state_dir=host.folder / "state")
+    host.start(state_dir=host.folder / "state" if own else None)
     host.pm.enable_plugin("a")
     shutil.rmtree(host.folder / "plugins/a")
     host.pm.rescan()

@@ -122,6 +122,8 @@ class Markers:
         """
         place = self.place(name)
         if place is None:
+            if state is not WantedState.ENABLED:
+                return  # its files are gone: that it isn't wanted needs no marker
             raise StateError(
                 f"state of plugin {name!r} can't be written: there is no folder of it; let the "
                 "option state_dir name a folder for the states of plugins"
