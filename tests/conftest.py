@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,16 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(autouse=True)
+def _helper_threads_rest() -> Iterator[None]:
+    """Let no application of one test go on following its state during the next."""
+    yield
+    if (module := sys.modules.get("flask_pluginkit.pulse")) is not None:
+        for entry in module.PULSE._crew().entries:
+            if (member := entry.member()) is not None:
+                module.PULSE.remove(member)
 
 
 @pytest.fixture(autouse=True)
