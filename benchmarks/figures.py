@@ -25,7 +25,11 @@ class Verdict(StrEnum):
     MISSED = "missed"
     """No part of the interval meets it."""
     OPEN = "open"
-    """The goal lies inside the interval, or the samples are too few for one."""
+    """The goal lies inside the interval."""
+    TOO_FEW = "too few samples"
+    """There is no interval."""
+    FLOOR = "beyond the floor"
+    """It isn't reached, and no part of the interval of the floor meets it either."""
     INVALID = "INVALID"
     """One of the two gave another answer than plain Flask, so that its time means nothing."""
 
@@ -50,6 +54,9 @@ class Goal:
     bottom: str
     limit: float
     at_most: bool
+    floor: str = ""
+    """The contender that does the least that ours has to do, in place of `bottom`: where even
+    that misses the goal, nobody can reach it."""
 
     def verdict(self, ratio: Ratio) -> Verdict:
         """Whether `ratio` meets this goal."""
@@ -58,7 +65,7 @@ class Goal:
             for value in (ratio.low, ratio.high)
         ]
         if ratio.samples < FEWEST:
-            return Verdict.OPEN
+            return Verdict.TOO_FEW
         if all(met):
             return Verdict.REACHED
         return Verdict.OPEN if any(met) else Verdict.MISSED

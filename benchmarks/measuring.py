@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from contenders import Kind
+from figures import FEWEST
 from processes import ContenderError, Setting, Worker, start_once
 from rows import Lane, Row, Start
 from work import HOOKS, Answer, Work
@@ -32,7 +33,8 @@ class Effort:
     starts: int
     """Of each round at most: starts of each contender, there and back again."""
     starts_seconds: float
-    """Fewer repetitions (but one) are made where they would take longer together."""
+    """Fewer repetitions are made where they would take longer together: one, or where a goal
+    stands as many as a verdict on it needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +161,7 @@ def measure_starts(
     failures: dict[Lane, str] = {}
     for lane in lanes:  # once for the caches of compiled modules
         _start(setting, lane, count, failures)
-    # sizes without a goal are there to show the trend
-    starts = effort.starts if any(count in row.goals for row in rows) else 1
+    starts, least = _repetitions(effort, has_goal=any(count in row.goals for row in rows))
     for number in range(effort.rounds if lanes else 0):
         say(f"{count} plugins, starts, round {number + 1} of {effort.rounds}")
         for outcome in outcomes:
@@ -169,7 +170,7 @@ def measure_starts(
         end = monotonic() + effort.starts_seconds
         for repetition in range(starts):
             able = [lane for lane in lanes if lane not in failures]
-            if not able or (repetition and monotonic() > end):
+            if not able or (repetition >= least and monotonic() > end):
                 break
             _start_all(setting, outcomes, able, repetition, failures)
     for outcome in outcomes:
@@ -177,6 +178,13 @@ def measure_starts(
             outcome.failures[lane.label] = reason
             outcome.samples.pop(lane.label, None)
     return outcomes
+
+
+def _repetitions(effort: Effort, *, has_goal: bool) -> tuple[int, int]:
+    """How often everybody is started in a round: at most, and at least."""
+    if not has_goal:
+        return 1, 1  # it is there to show the trend
+    return effort.starts, min(effort.starts, -(-FEWEST // effort.rounds))
 
 
 def _start(

@@ -11,14 +11,14 @@ from itertools import groupby
 from pathlib import Path
 
 from contenders import Kind
-from figures import Verdict
+from figures import Goal, Verdict
 from measuring import Effort
 from report import Result, amount, times, with_interval
 from rows import COMPARISONS
 from venvs import OLD_VERSION
 
 METHOD = Path(__file__).with_name("method.md")
-COLUMNS = (Kind.BARE, Kind.LOOP, Kind.HAND, Kind.OLD, Kind.OURS)
+COLUMNS = (Kind.BARE, Kind.LOOP, Kind.TIMED, Kind.HAND, Kind.OLD, Kind.OURS)
 
 
 def page(results: Sequence[Result], effort: Effort, seconds: float) -> str:
@@ -80,6 +80,7 @@ def _goals(results: Sequence[Result]) -> list[str]:
         "## Goals",
         "",
         f"{verdicts.count(Verdict.REACHED)} of {len(verdicts)} are reached.",
+        "**floor** marks those that lie beyond what even the floor reaches, with its figure.",
         "",
         "| work | N | ratio | goal | measured [95 % interval] | |",
         "|---|--:|---|--:|--:|---|",
@@ -88,14 +89,17 @@ def _goals(results: Sequence[Result]) -> list[str]:
         for goal, verdict in result.verdicts:
             found = result.ratios[goal.top, goal.bottom]
             limit = f"{'<=' if goal.at_most else '>='} {goal.limit:g}"
+            shown = _shown(result, goal, verdict)
             lines.append(
                 f"| {result.outcome.row.title} | {result.outcome.count} | {goal.top} / "
-                f"{goal.bottom} | {limit} | {with_interval(found)} | {_shown(verdict)} |"
+                f"{goal.bottom} | {limit} | {with_interval(found)} | {shown} |"
             )
     return [*lines, ""]
 
 
-def _shown(verdict: Verdict) -> str:
+def _shown(result: Result, goal: Goal, verdict: Verdict) -> str:
+    if verdict is Verdict.FLOOR:
+        return f"**floor** {with_interval(result.ratios[goal.top, goal.floor])}"
     return verdict if verdict is Verdict.REACHED else f"**{verdict}**"
 
 

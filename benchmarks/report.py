@@ -31,12 +31,7 @@ def result_of(outcome: Outcome) -> Result:
         if top in samples and bottom in samples
     }
     verdicts = [
-        (
-            goal,
-            Verdict.INVALID
-            if {goal.top, goal.bottom} & outcome.wrong.keys()
-            else goal.verdict(ratios[goal.top, goal.bottom]),
-        )
+        (goal, _verdict(goal, ratios, outcome.wrong))
         for goal in outcome.row.goals.get(outcome.count, ())
         if (goal.top, goal.bottom) in ratios
     ]
@@ -46,6 +41,18 @@ def result_of(outcome: Outcome) -> Result:
         ratios=ratios,
         verdicts=verdicts,
     )
+
+
+def _verdict(
+    goal: Goal, ratios: Mapping[tuple[str, str], Ratio], wrong: Mapping[str, str]
+) -> Verdict:
+    """What is said about a goal; of the floor only where the goal isn't reached."""
+    if {goal.top, goal.bottom} & wrong.keys():
+        return Verdict.INVALID
+    found = goal.verdict(ratios[goal.top, goal.bottom])
+    floor = None if goal.floor in wrong else ratios.get((goal.top, goal.floor))
+    is_beyond = floor is not None and goal.verdict(floor) is Verdict.MISSED
+    return Verdict.FLOOR if is_beyond and found is not Verdict.REACHED else found
 
 
 # ---- figures as text ------------------------------------------------------------------------
@@ -75,6 +82,13 @@ def with_interval(found: Ratio | None) -> str:
     return f"{times(found.value)} [{times(found.low)}-{times(found.high)}]"
 
 
+def of_floor(result: Result, goal: Goal, verdict: Verdict) -> str:
+    """What the floor would reach, where a goal lies beyond it."""
+    if verdict is not Verdict.FLOOR:
+        return ""
+    return f", {times(result.ratios[goal.top, goal.floor].value)}"
+
+
 # ---- the terminal ---------------------------------------------------------------------------
 
 
@@ -100,7 +114,9 @@ def _terminal_lines(result: Result) -> list[str]:
     figures = f"{cells[0]:>9}{cells[1]:>9}{cells[2]:>9}{with_interval(against_floor):>17}"
     last = times(against_old.value) if against_old else "-"
     lines = [f"{row.title:23}{outcome.count:>5}{figures}{last:>8}"]
-    lines += [f"  {goal}: {verdict}" for goal, verdict in result.verdicts]
+    lines += [
+        f"  {goal}: {verdict}{of_floor(result, goal, verdict)}" for goal, verdict in result.verdicts
+    ]
     lines += [f"  WRONG {who}: {text}"[:80] for who, text in outcome.wrong.items()]
     lines += [
         f"  FAILED {who}: {text.strip().splitlines()[-1]}"[:80]

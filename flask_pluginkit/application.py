@@ -11,19 +11,21 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import RLock, get_ident
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask
 
 from .breaker import Breaker, Limits
+from .building import build
 from .deployment import Follows, control_folder, is_safe_mode
 from .discovery import Candidate, discover
 from .enlistment import Enlistment
 from .exceptions import ConflictError, Problem
+from .frozen import replace
 from .inventory import why_closed
+from .isolation.hosting import Hosting, Loaded
 from .live.assets import Assets
 from .live.claims import Reserved
 from .live.configuration import Configuration
@@ -35,10 +37,19 @@ from .loadings import Loading
 from .options import Options
 from .points import Conflict
 from .residents import Resident
-from .snapshot import PIN, Plugin, Snapshot, Status, build, pinned
+from .snapshot import PIN, Plugin, Snapshot, Status, pinned
 from .startup import Startup
 from .state.base import State
 from .state.files import FileStateStore
+
+if TYPE_CHECKING:
+    from .isolation.remote import Remote
+
+
+def hosted_of(snapshot: Snapshot) -> list[Loaded]:
+    """Return what runs in processes of its own, of the plugins that are active."""
+    return [plugin.hosted for plugin in snapshot.active.values() if plugin.hosted is not None]
+
 
 UNSEEN: Final = -1
 """No hint has this value: so the first request begins with following the state."""
@@ -100,6 +111,15 @@ class Site:
         self.emit_config = Configuration(app, options, self.is_strict).emit
         self.assets = Assets(app, self.pin, self.is_strict, options.static_endpoint)
         self.stage = Stage(self, self.pin, options)
+        self.hosting = Hosting(
+            app,
+            options.isolation,
+            self.control,
+            self.logger,
+            self._remotes,
+            options.static_url_path,
+        )
+        """Runs the plugins that aren't trusted, in processes of their own."""
         self.settled = False
         self._preparing_thread = 0
         self._prepared: list[Loading] = []
@@ -170,6 +190,7 @@ class Site:
             report=self._report,
             unreadable=lambda: self.store.unreadable,
             safe_mode=is_safe_mode(self.app),
+            hosting=self.hosting,
         )
         self.startup.find(self.find())
         self.store.know(self.startup.folders)
@@ -270,7 +291,7 @@ class Site:
     ) -> list[Loading]:
         """Record what is to be live; a plugin that fails at it may change the rest."""
         while not self.enlistment.run(loadings, show):
-            loadings = self.startup.run(state, self._state_again)
+            loadings = self.startup.run(state, self._state_again, again=True)
         return loadings
 
     def _state_again(self) -> State:
@@ -294,6 +315,10 @@ class Site:
         """Look for plugins anew. The caller holds `lock`, and prepares and publishes next."""
         self.startup.find(self.find())
         self.store.know(self.startup.folders)
+        self.forget_prepared()
+
+    def forget_prepared(self) -> None:
+        """Let the next `prepare` decide anew, though it may be under the same state."""
         self._prepared_for = None
 
     def _snapshot(self, plugins: Iterable[Plugin], generation: int, tolerant: bool) -> Snapshot:
@@ -304,7 +329,12 @@ class Site:
         for conflict in snapshot.conflicts:
             by_loser.setdefault(conflict.loser, []).append(conflict)
         if by_loser:
-            rows = tuple(replace(row, conflicts=tuple(by_loser.get(row.name, ()))) for row in rows)
+            rows = tuple(
+                replace(row, conflicts=(*row.conflicts, *by_loser[row.name]))
+                if row.name in by_loser
+                else row
+                for row in rows
+            )
             snapshot = replace(
                 snapshot,
                 plugins=rows,
@@ -321,9 +351,14 @@ class Site:
             self._give_another_chance(name)
         self.current = snapshot
         self.state = state
+        self.hosting.keep(hosted_of(snapshot))
         prepared = self._prepared_for
         if prepared is not None and replace(prepared, generation=state.generation) == state:
             self._prepared_for = state
+
+    def _remotes(self) -> list[Remote]:
+        """Return what asks the plugins in processes of their own, as the request sees them."""
+        return [hosted.remote for hosted in hosted_of(self.pin())]
 
     def _give_another_chance(self, name: str) -> None:
         for loading in self.startup.loadings:
@@ -356,10 +391,13 @@ class Site:
             self.settled = True
             try:
                 self.reserved.settle()
-                loadings = self.prepare(self.state, self._reports)
-                self.enlistment.settle()
+                with self.enlistment.settling() as is_anew:
+                    if is_anew:
+                        self._prepared_for = None
+                    loadings = self.prepare(self.state, self._reports)
                 self.publish(self.draft(loadings, self.state), self.state)
                 self.stage.tables.forget_templates()
+                self.hosting.tell_anew()
             except BaseException:
                 self.settled = False
                 raise

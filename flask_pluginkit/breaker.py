@@ -9,20 +9,18 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from .exceptions import PluginError
+from .frozen import Frozen, names_of, replace
 from .text import describe, nearest
 
 _GRAIN: Final = 64
 """Into how many parts of a window faults are sorted: the window is exact to one of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Frozen):
     """From when on a plugin is taken out, and until when."""
 
     faults: int = 10
@@ -86,7 +84,7 @@ _EXPECTED: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 
 
 def _problem(key: object, value: object) -> str:
-    known = [field.name for field in fields(Limits)]
+    known = names_of(Limits)
     if not isinstance(key, str) or key not in known:
         guess = nearest(key, known) if isinstance(key, str) else None
         hint = f"did you mean {guess!r}?" if guess else f"known are {', '.join(known)}"
@@ -95,8 +93,7 @@ def _problem(key: object, value: object) -> str:
     return "" if is_right(value) else f"{key}: found {describe(value)}, expected {expected}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(Frozen, kw_only=False):
     """What was counted at one moment."""
 
     time: float
@@ -112,6 +109,8 @@ class Breaker:
         clock: seconds that never go backwards.
 
     """
+
+    __slots__ = ("_clock", "_guard", "_is_tripped", "_latest", "_marks", "limits")
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
@@ -157,7 +156,7 @@ class Breaker:
     def _start(self, calls: int) -> None:
         self._is_tripped = False
         self._latest = _Mark(self._clock(), calls, 0)
-        self._marks = deque([self._latest])
+        self._marks = [self._latest]
 
     def _look(self, calls_so_far: int) -> _Mark:
         """Return what is counted now, without what happens now, and keep what is worth it.
@@ -174,7 +173,7 @@ class Breaker:
                 self._marks.append(latest)
             self._marks.append(now)
         while len(self._marks) > 1 and self._marks[1].time <= now.time - self.limits.window:
-            self._marks.popleft()
+            del self._marks[0]
         return now
 
     def _are_too_many(self, now: _Mark) -> bool:

@@ -11,9 +11,10 @@ import os
 import shutil
 import sys
 import textwrap
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -21,7 +22,7 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from .exceptions import PluginError
-from .text import clean, nearest
+from .text import clean
 
 if TYPE_CHECKING:
     from .manager import PluginManager
@@ -86,20 +87,14 @@ def _names_and_cascade(help_text: str) -> Callable[[F], F]:
 @_names_and_cascade("Enable what they require, too.")
 def enable(names: tuple[str, ...], cascade: bool) -> None:
     """Enable plugins, in every worker, from the next request on."""
-    with _refusals():
-        manager = _manager()
-        known = _known(manager, names)
-        _tell(known, "enabled", manager.enable_plugin(*known, cascade=cascade))
+    _switch("enabled", lambda manager: manager.enable_plugin, names, cascade)
 
 
 @plugins.command("disable")
 @_names_and_cascade("Disable what requires them, too.")
 def disable(names: tuple[str, ...], cascade: bool) -> None:
     """Disable plugins, in every worker, from the next request on."""
-    with _refusals():
-        manager = _manager()
-        known = _known(manager, names)
-        _tell(known, "disabled", manager.disable_plugin(*known, cascade=cascade))
+    _switch("disabled", lambda manager: manager.disable_plugin, names, cascade)
 
 
 @plugins.command("workers")
@@ -107,6 +102,83 @@ def workers() -> None:
     """Tell how many workers serve, and how many are up to date."""
     with _refusals():
         click.echo(clean(_manager().workers(), 2000, multiline=True))
+
+
+@plugins.command("isolate")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--level",
+    type=click.Choice(["isolated", "process", "trusted", "configured"]),
+    default="isolated",
+    show_default=True,
+    help="Where they are to run; 'configured' is what the application says.",
+)
+def isolate(names: tuple[str, ...], level: str) -> None:
+    """Let plugins run in processes of their own, from the next request on."""
+    with _refusals():
+        manager = _manager()
+        known = _known(manager, names)
+        chosen = None if level == "configured" else level
+        _tell(known, level, manager.isolate_plugin(*known, level=chosen))
+
+
+@plugins.command("approve")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def approve(name: str, yes: bool) -> None:
+    """Show what an isolated plugin asks for, and grant it."""
+    from .permissions import words
+
+    with _refusals():
+        manager = _manager()
+        [known] = _known(manager, [name])
+        asked = manager.asked_of(known)
+        for text in asked:
+            click.echo(f"{known} {words(text)} ({text})")
+        if not asked:
+            click.echo(f"{known} asks for nothing")
+        elif yes or click.confirm("Grant all of this?"):
+            manager.approve_plugin(known)
+            click.echo(f"{known}: granted")
+        else:
+            raise click.exceptions.Exit(1)
+
+
+@plugins.command("processes")
+def processes() -> None:
+    """List the processes of plugins that aren't trusted."""
+    with _refusals():
+        found = _manager().plugin_processes()
+    if not found:
+        click.echo("no plugin has a process of its own")
+        return
+    cells: list[tuple[str, ...]] = [
+        ("NAME", "LEVEL", "STATE", "PID", "UID", "MEMORY", "REASON"),
+    ]
+    for one in found:
+        layers = ", ".join(one.layers)
+        remark = one.reason or (f"confined by {layers}" if layers else "not sandboxed")
+        memory = f"{one.memory / 1e6:.1f} MB"
+        row = (one.plugin, one.level, one.state, str(one.pid), str(one.uid), memory, remark)
+        cells.append(tuple(clean(cell, 2000) for cell in row))
+    for line in _aligned(cells, _width()):
+        click.echo(line, color=_color())
+
+
+@plugins.command("serve")
+def serve() -> None:
+    """Run the supervisor of plugins' processes until this is interrupted.
+
+    Web workers start it when they need it; this keeps it, for a service manager to watch.
+    """
+    with _refusals():
+        manager = _manager()
+    click.echo("the supervisor runs; interrupt to let go of it", err=True)
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(10)
+            with _refusals():
+                manager.plugin_processes()
 
 
 # --- the parts of commands ------------------------------------------------------------------
@@ -130,16 +202,25 @@ def _refusals() -> Iterator[None]:
         raise click.ClickException(clean(error, 2000, multiline=True)) from error
 
 
+def _switch(
+    state: str,
+    method: Callable[[PluginManager], Callable[..., Change]],
+    names: tuple[str, ...],
+    cascade: bool,
+) -> None:
+    """Do what a command asks for, and tell what came of it."""
+    with _refusals():
+        manager = _manager()
+        known = _known(manager, names)
+        _tell(known, state, method(manager)(*known, cascade=cascade))
+
+
 def _known(manager: PluginManager, names: Iterable[str]) -> list[str]:
     """Return the names, each once; one that nobody has is refused before anything changes."""
-    known = [row.name for row in manager.plugins]
-    wanted = list(dict.fromkeys(names))
-    for name in wanted:
-        if name not in known:
-            guess = nearest(name, known)
-            hint = f"; did you mean {guess!r}?" if guess else ""
-            raise PluginError(f"there is no plugin named {clean(name, 100)!r}{hint}")
-    return wanted
+    from .records import row_named  # `flask --help` loads this module, too
+
+    rows = manager.plugins
+    return [row_named(name, rows).name for name in dict.fromkeys(names)]
 
 
 def _tell(names: list[str], state: str, change: Change) -> None:
@@ -162,6 +243,8 @@ def _as_json(row: Plugin) -> dict[str, str]:
         "status": row.status.value,
         "wanted": row.wanted.value,
         "reason": row.reason,
+        "isolation": row.isolation,
+        "confinement": row.confinement,
     }
 
 
@@ -169,17 +252,30 @@ def _as_json(row: Plugin) -> dict[str, str]:
 
 
 def _table(rows: Iterable[Plugin], width: int) -> Iterator[str]:
-    """Make the lines of a table; only the reasons, in the last column, are broken into lines."""
+    """Make the lines of the table of plugins."""
     cells = [("NAME", "VERSION", "STATUS", "REASON")]
     cells += [
-        (clean(row.name, 100), clean(row.version, 30), row.status.value, clean(row.reason, 2000))
+        (clean(row.name, 100), clean(row.version, 30), row.status.value, clean(_remark(row), 2000))
         for row in rows
     ]
-    widths = [max(_columns(row[column]) for row in cells) for column in range(3)]
+    return _aligned(cells, width)
+
+
+def _remark(row: Plugin) -> str:
+    """Return why a plugin isn't active, or where it runs if that isn't the application."""
+    if row.reason or row.isolation == "trusted":
+        return row.reason
+    return row.confinement
+
+
+def _aligned(cells: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
+    """Make lines of which only the last column is broken."""
+    last = len(cells[0]) - 1
+    widths = [max(_columns(row[column]) for row in cells) for column in range(last)]
     indent = sum(widths) + 2 * len(widths)
     room = max(width - indent, NARROWEST)
     for row in cells:
-        first, *more = textwrap.wrap(row[3], room) or [""]
+        first, *more = textwrap.wrap(row[last], room) or [""]
         yield "  ".join([*_padded(row, widths), first]).rstrip()
         yield from (" " * indent + line for line in more)
 

@@ -15,7 +15,6 @@ import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
 from logging import getLogger
@@ -25,6 +24,7 @@ from typing import Final
 
 from .exceptions import Problem
 from .finding import INIT, NAMESPACE, folder_of, locate, namespace_locations, refused_files
+from .frozen import Frozen, replace
 from .text import clean, describe
 
 ENTRY_POINT_GROUP: Final = "flask_pluginkit.plugins"
@@ -50,8 +50,7 @@ class Origin(StrEnum):
 _PRECEDENCE: Final = {origin: rank for rank, origin in enumerate(Origin)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Frozen):
     """A folder that is a plugin, or that somebody meant to be one."""
 
     package: str

@@ -10,10 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from .frozen import Frozen
 
 POLL_INTERVAL = 0.01
 """Seconds between two attempts to get a lock; what it guards takes a few milliseconds."""
@@ -21,8 +23,7 @@ POLL_INTERVAL = 0.01
 PRIVATE_FOLDER = 0o700
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ownership:
+class Ownership(Frozen):
     """Whom the files that this process makes shall belong to, and who may use them."""
 
     user: int
@@ -95,6 +96,15 @@ def make_folder(
 def replace(path: Path, content: bytes, owner: Ownership) -> None:
     """Give the file `path` new content: others see the old or the new one, whatever happens.
 
+    The caller holds the lock of `path`.
+    """
+    put_in_place(stage(path, content, owner), path)
+    sync_folder(path.parent)
+
+
+def stage(path: Path, content: bytes, owner: Ownership) -> Path:
+    """Write what is to be the content of `path` beside it, on the disk, and return where.
+
     The caller holds the lock of `path`, so the temporary file beside it is nobody else's; one
     that a killed process left is thrown away.
     """
@@ -106,11 +116,47 @@ def replace(path: Path, content: bytes, owner: Ownership) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Let others see in `path` what was staged. A power cut may undo it: `sync_folder` is next."""
+    try:
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+
+
+def aside(wait: Callable[[], None]) -> Callable[[], None]:
+    """Begin to wait for the disk in a thread, and return what waits for the end of that.
+
+    That raises what `wait` raised. Two waits at the same time take about as long as one.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            wait()
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="flask-pluginkit disk")
+    try:
+        thread.start()
+    except RuntimeError:  # this process can't have more threads
+        run()
+
+    def end() -> None:
+        if thread.ident is not None:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    return end
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,22 +10,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from flask import Flask
 
 from .exceptions import MissingExtraError, PEPError, PluginError
 from .findings import Findings
 from .live.dcp import DcpManager
-from .live.recorder import Recording, Tables
+from .live.recorder import Tables
+from .live.recording import Recording
 from .live.registration import Registrar
 from .live.routes import LiveMap
-from .loadings import Loading, describe_error
+from .loading_errors import describe_error
+from .loadings import Edition, Loading
+from .placement import Placement, needs_others
 from .points import Route
 from .snapshot import Status
 from .startup import Startup
 
 Pair = tuple[Loading, Recording]
+
+
+class Late(NamedTuple):
+    """Views that wait for blueprints which the application may register."""
+
+    recording: Recording
+    rows: list[tuple[int, tuple[Any, ...]]]
+    """With each the place among the contributions that it would have had."""
 
 
 class Enlistment:
@@ -39,10 +50,12 @@ class Enlistment:
         self.registrar = Registrar(app, dcp)
         self.is_settled = False
         """Whether the application has registered everything of its own."""
-        self._late_views: list[tuple[Loading, Recording, tuple[Any, ...]]] = []
+        self._late_views: dict[int, Late] = {}
+        """By the serial number of the recording: what waits for blueprints of the application."""
         self._late_error: PluginError | None = None
         self._has_failed = False
-        self._incomplete: list[Pair] = []
+        self._present: frozenset[str] = frozenset()
+        """The plugins that are to be active."""
 
     def run(self, loadings: list[Loading], show: Callable[[Iterable[Loading]], None]) -> bool:
         """Record the active ones among `loadings`; what they add and what fails goes to them.
@@ -51,36 +64,76 @@ class Enlistment:
         whether all went well; else the others are to be decided on once more.
         """
         self._has_failed = False
+        placement = self._place(loadings)
         pairs = [
-            (loading, self.tables.recording(loading.resident, loading.variant))
+            (loading, self.tables.recording(loading.resident))
             for loading in loadings
             if loading.is_active
             and loading.resident is not None
-            and loading.variant not in loading.recorded
+            and loading.edition not in loading.recorded
+            and not self._is_known_to_fail(loading)
+            and not self._complete(loading)
         ]
         for loading, recording in pairs:
             if loading.dropped:
                 self.dcp.forget(recording.resident, *loading.dropped)
                 loading.dropped.clear()
-        self._record_blueprints([pair for pair in pairs if pair[0].shapes["bep"]])
+        self._record_blueprints(pairs, placement)
         for loading, recording in self._active(pairs):
             with self._step(loading, "registering"):
                 self._record_rest(loading, recording)
         for loading, recording in self._active(pairs):
-            loading.record(recording.contributions)
+            assert recording.serial is not None
+            loading.record(recording.serial, recording.contributions)
         self._make_ready(pairs, lambda: show(loadings))
-        self._refuse_orphans(loadings)
-        incomplete, self._incomplete = self._incomplete if self.is_settled else [], []
-        for loading, recording in (*pairs, *incomplete):
-            if not loading.is_active or (loading, recording) in incomplete:
+        for loading, recording in pairs:
+            if not loading.is_active:
                 self._drop(loading, recording)
+        if self.is_settled:
+            self._late_views.clear()
         return not self._has_failed
+
+    def _place(self, loadings: list[Loading]) -> Placement:
+        """Find out where blueprints are to be, and stop those that build on one that isn't."""
+        orphans: list[Loading] = []
+        while True:
+            placement = Placement(self.app, loadings)
+            found = list(placement.orphans(is_settled=self.is_settled))
+            if not found:
+                break
+            for loading, error in found:
+                self.startup.fail(loading, Status.FAILED, error, own=False)
+                orphans.append(loading)
+            self.startup.refuse_dependants()
+        active = {loading.name for loading in loadings if loading.is_active}
+        for loading in loadings:
+            if loading.is_active:
+                loading.places = placement.places(loading)
+                if not active.issuperset(loading.variant):
+                    # who reworked it is out
+                    self._has_failed = True
+        for loading in orphans if self._has_failed else ():
+            loading.stopped = loading.fault
+        self._present = frozenset(active)
+        self.registrar.mounts = placement.mounts
+        return placement
+
+    def _is_known_to_fail(self, loading: Loading) -> bool:
+        """Stop a plugin that couldn't be recorded among the same others; True if so."""
+        fault = loading.known_fault(self._present)
+        if fault is None:
+            return False
+        self._has_failed = True
+        self.startup.stop(loading, fault)
+        return True
 
     def _drop(self, loading: Loading, recording: Recording) -> None:
         """Forget what was recorded, so that it is recorded anew when the plugin is active."""
-        loading.recorded.pop(recording.variant, None)
+        assert recording.serial is not None
+        self._late_views.pop(recording.serial, None)
+        loading.forget(recording.serial)
         at_run_time = (None,) if loading.ready is None else ()
-        self.dcp.forget(recording.resident, recording.variant, *at_run_time)
+        self.dcp.forget(recording.resident, recording.serial, *at_run_time)
 
     def _make_ready(self, pairs: list[Pair], show: Callable[[], None]) -> None:
         """Call the ``on_app_ready`` of those that have one, once each."""
@@ -97,7 +150,8 @@ class Enlistment:
                 more = recording.successor()
                 self._record_ready(loading, more)
                 loading.ready = more.contributions
-                loading.record(recording.contributions)
+                assert recording.serial is not None
+                loading.record(recording.serial, recording.contributions)
 
     def _active(self, pairs: list[Pair]) -> Iterator[Pair]:
         """Yield those that nothing has stopped, neither themselves nor what they require.
@@ -107,33 +161,28 @@ class Enlistment:
         self.startup.refuse_dependants()
         return (pair for pair in pairs if pair[0].is_active)
 
-    def _record_blueprints(self, waiting: list[Pair]) -> None:
-        """Record blueprints, each after its parent, whichever plugin that belongs to."""
-        while waiting:
-            rest = []
-            for loading, recording in waiting:
+    def _record_blueprints(self, pairs: list[Pair], placement: Placement) -> None:
+        recordings = dict(pairs)
+        for loading, mount in placement.blueprints(recordings):
+            if loading.is_active:
                 with self._step(loading, "registering its blueprint"):
-                    if not self.registrar.record_blueprint(recording, loading.shapes["bep"]):
-                        rest.append((loading, recording))
-            if len(rest) == len(waiting):
-                break
-            waiting = rest
-        for loading, _recording in waiting:
-            error = _no_parent(loading)
-            self.startup.fail(loading, Status.FAILED, error, own=False)
+                    self.registrar.record_blueprint(recordings[loading], mount)
 
     def _record_rest(self, loading: Loading, recording: Recording) -> None:
-        for row in loading.shapes["vep"]:
-            if self.registrar.record_view(recording, row):
-                continue
-            if not self.is_settled:
-                # the blueprint may be one that the host registers later
-                self._late_views.append((loading, recording, row))
-            self._incomplete.append((loading, recording))
+        # a blueprint that isn't there may be one that the host registers later
+        waiting = [
+            (recording.place, row)
+            for row in loading.shapes["vep"]
+            if not self.registrar.record_view(recording, row)
+        ]
+        if waiting and recording.serial is not None:
+            self._late_views[recording.serial] = Late(recording, waiting)
         for view_class, options in loading.shapes["cvep"]:
             self.registrar.record_class(recording, view_class, options)
         has_file = Findings(loading.name, loading.candidate.folder).has_template
         self.registrar.record_rest(recording, loading.shapes, has_file)
+        for table, function in loading.hosted.hooks if loading.hosted else ():
+            recording.hook(table, None, function)
 
     def _record_ready(self, loading: Loading, recording: Recording) -> None:
         changed = self.registrar.record_ready(recording, loading.module)
@@ -145,70 +194,44 @@ class Enlistment:
                 extra={"plugin": loading.name},
             )
 
-    def settle(self) -> None:
-        """Record views on blueprints that the host registered after ``PluginManager(app)``."""
+    @contextmanager
+    def settling(self) -> Iterator[bool]:
+        """Inside the block plugins are decided on, now that the application has all its own.
+
+        Gives whether some build on blueprints that may be the application's, and must be
+        recorded once more. In strict mode what that raises is raised at each use of it.
+        """
         if self._late_error is not None:
             raise self._late_error
         self.is_settled = True
-        waiting, self._late_views = self._late_views, []
         try:
-            incomplete = [late[:2] for late in waiting if not self._record_late(*late)]
-            self._refuse_orphans(self.startup.loadings)
-            for loading, recording in incomplete:
-                self._drop(loading, recording)
+            yield any(map(needs_others, self.startup.loadings))
         except PluginError as error:
-            # in strict mode, and then at each use of the application
             self._late_error = error
             raise
 
-    def _record_late(self, loading: Loading, recording: Recording, row: tuple[Any, ...]) -> bool:
-        """Record a view that waited for its blueprint; False if it goes on waiting."""
-        if loading.is_active:
-            with self._step(loading, "registering"):
-                if self.registrar.record_view(recording, row):
-                    loading.record(recording.contributions, recording.variant)
-                    return True
-        return False
-
-    def _refuse_orphans(self, loadings: list[Loading]) -> None:
-        """Stop those whose blueprint's parent, or whose view's blueprint, isn't there.
-
-        It may be another plugin's that isn't active now, which is no fault of theirs.
-        """
-        needy = [loading for loading in loadings if loading.is_active and _needs(loading)]
-        if not needy:
-            return
-        own = self.registrar.own_blueprints()
-        while True:
-            there = own | {
-                name
-                for loading in loadings
-                if loading.is_active
-                for item in loading.contributions
-                if getattr(item, "kind", "") == "blueprint"
-                for name in _names(item)
-            }
-            orphans = [o for o in needy if o.is_active and self._missing(o, there)]
-            if not orphans:
+    def _complete(self, loading: Loading) -> bool:
+        """Record the views that waited for blueprints of the application; False if none did."""
+        for edition, recorded in loading.recorded.items():
+            late = self._late_views.get(recorded.serial)
+            if late is not None and _is_completed(edition, loading.edition):
                 break
-            for loading in orphans:
-                error = self._missing(loading, there)
-                assert error is not None
-                self.startup.fail(loading, Status.FAILED, error, own=False)
-        self.startup.refuse_dependants()
-
-    def _missing(self, loading: Loading, there: set[str]) -> PEPError | None:
-        """Return what to tell of a plugin that needs a blueprint which isn't `there`."""
-        parent = loading.shapes["bep"].get("parent")
-        if parent is not None and parent not in there:
-            return _no_parent(loading)
-        for row in loading.shapes["vep"]:
-            if self.is_settled and row[4] and row[4] not in there:
-                return PEPError(
-                    f"{loading.name}: The required blueprint({row[4]}) was not found when "
-                    f"registering vep with {row[0]}"
-                )
-        return None
+        else:
+            return False
+        del self._late_views[recorded.serial]
+        with self._step(loading, "registering"):
+            added = 0
+            for place, row in late.rows:
+                before = late.recording.place
+                with late.recording.going_to(place + added):
+                    self.registrar.record_view(late.recording, row)
+                added += late.recording.place - before
+        if loading.is_active:
+            loading.forget(recorded.serial)
+            loading.record(recorded.serial, late.recording.contributions)
+        else:
+            self._drop(loading, late.recording)
+        return True
 
     @contextmanager
     def _step(self, loading: Loading, doing: str) -> Iterator[None]:
@@ -225,7 +248,11 @@ class Enlistment:
             if told is not error:
                 told.__cause__ = error
             self._has_failed = True
-            self.startup.fail(loading, Status.FAILED, told)
+            try:
+                # what is registered may need others that aren't there
+                self.startup.fail(loading, Status.FAILED, told, own=False)
+            finally:
+                loading.note_broken(self._present)
             self.startup.refuse_dependants()
 
 
@@ -240,20 +267,11 @@ def restore(entries: MutableMapping[str, Any], had: dict[str, Any]) -> None:
             del entries[name]
 
 
-def _needs(loading: Loading) -> bool:
-    """Tell whether the plugin adds something to a blueprint that may be another's."""
-    shapes = loading.shapes
-    return bool(shapes["bep"].get("parent")) or any(row[4] for row in shapes["vep"])
-
-
-def _names(item: Any) -> tuple[str, str]:
-    """Return the names by which others may call a blueprint: its full name and its own."""
-    return item.name, item.name.rpartition(".")[2]
-
-
-def _no_parent(loading: Loading) -> PEPError:
-    parent = loading.shapes["bep"].get("parent")
-    return PEPError(f"{loading.name}: No parent blueprint found named {parent}")
+def _is_completed(edition: Edition, present: Edition) -> bool:
+    """Tell whether `present` is `edition` with what wasn't there yet."""
+    return edition[0] == present[0] and all(
+        before in {None, now} for before, now in zip(edition[1], present[1], strict=True)
+    )
 
 
 def _waits(loading: Loading) -> bool:

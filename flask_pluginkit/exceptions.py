@@ -9,7 +9,8 @@ expected and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from .frozen import Frozen
 
 
 class PluginError(Exception):
@@ -56,8 +57,7 @@ class NotImplementedError(PluginError):  # noqa: A001 - the name is 3.x's
     """A method that a subclass must override was called."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(Frozen):
     """One thing that is wrong with an input that somebody else wrote."""
 
     where: str

@@ -4,8 +4,12 @@ Every reader notes what it can't use, with the path to it, and goes on: all prob
 value are reported together.
 """
 
+# ruff: noqa: PTH113, PTH118
+# Thousands of names are looked for at a start: paths as strings are three times as fast.
+
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +59,7 @@ class Findings:
         try:
             # as Jinja's loader reads names: nothing above the folder, separators only "/"
             segments = split_template_path(name)
-            return Path(self.folder, "templates", *segments).is_file()
+            return os.path.isfile(os.path.join(self.folder, "templates", *segments))
         except (OSError, ValueError, TemplateNotFound):
             return False
 

@@ -12,13 +12,13 @@ import os
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from threading import RLock
 from time import monotonic, time
 from typing import Any, Final
 
 from .application import UNSEEN, Site
 from .exceptions import StateError
+from .frozen import replace
 from .inventory import write_inventory
 from .pulse import PULSE, TICK
 from .residents import Resident
@@ -45,6 +45,8 @@ class Follower:
         self.failures: dict[str, str] = {}
         self.local: dict[str, Quarantine] = {}
         """Plugins that were taken out here while the state couldn't be written."""
+        self._behind: dict[str, int] = {}
+        """Plugins that failed here while others' change was followed, and in which generation."""
         self._tripped: dict[str, Quarantine] = {}
         self._waiting: dict[tuple[str, float], float] = {}
         self._told: Mapping[str, Any] = {}
@@ -133,9 +135,13 @@ class Follower:
     def apply(self, state: State) -> None:
         """Publish the snapshot of `state`. The caller holds the site's lock."""
         site = self.site
+        failed = {loading.name for loading in site.startup.loadings if loading.own_fault}
         loadings = site.prepare(state, site.log)
         site.publish(site.draft(loadings, state, tolerant=True), state)
-        PULSE.wake()
+        for loading in loadings:
+            if loading.own_fault and loading.name not in failed:
+                self._behind[loading.name] = state.generation
+        # the others are told at the next beat: at once would take time from the request that waits
 
     # --- in the helper thread --------------------------------------------------------------
 
@@ -148,6 +154,8 @@ class Follower:
             self.on_hint()
         if site.store.announced != self.answered:
             self._answer()
+        if any(failed_in != site.state.generation for failed_in in self._behind.values()):
+            self._try_again()
         if site.current.plugins is not self._told_of:
             self._tell()
 
@@ -181,6 +189,21 @@ class Follower:
         self.answered = number
         self._tell()
 
+    def _try_again(self) -> None:
+        """Load what failed while it was being followed: the other workers may well have it.
+
+        Once for each change of the state, and not in a request. What failed at the start, or
+        when everybody was asked whether it can be enabled, waits for being enabled.
+        """
+        site = self.site
+        with site.lock:
+            names, self._behind = self._behind.keys(), {}
+            for loading in site.startup.loadings:
+                if loading.name in names and loading.own_fault:
+                    loading.retry()
+            site.forget_prepared()
+            self.apply(site.state)
+
     def rehearse(self, wanted: Mapping[str, WantedState], names: tuple[str, ...]) -> dict[str, str]:
         """Load what `wanted` needs and return why plugins among `names` can't be active."""
         site = self.site
@@ -189,8 +212,8 @@ class Follower:
         quarantined = {n: q for n, q in site.state.quarantined.items() if n not in names}
         state = replace(site.state, wanted=dict(wanted), quarantined=quarantined)
         for loading in site.startup.loadings:
-            if loading.name in names and loading.own_fault is not None:
-                loading.reload()
+            if loading.name in names and loading.has_failed:
+                loading.retry()
         rows = {loading.name: loading for loading in site.prepare(state, _say_nothing)}
         return {
             name: rows[name].reason if name in rows else "no such plugin was found"
@@ -206,13 +229,12 @@ class Follower:
             "errors": {
                 row.name: errors
                 for row in snapshot.plugins
-                if row.resident is not None
-                and (errors := sum(count for _calls, count in row.counts.values()))
+                if row.resident is not None and (errors := row.resident.errors)
             },
             "loaded": sorted(
                 loading.name
                 for loading in self.site.startup.loadings
-                if loading.is_registered and loading.own_fault is None
+                if loading.is_registered and not loading.has_failed
             ),
             "announcement": self.answered,
             "failures": self.failures,

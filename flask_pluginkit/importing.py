@@ -14,7 +14,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -22,10 +21,10 @@ from types import ModuleType
 from typing import Any, Final
 
 from .finding import INIT, NAMESPACE, OwnFinder, find_spec, folder_of, namespace_locations
+from .frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parent:
+class Parent(Frozen):
     """A package that nobody else has, made to hold the plugins of one folder."""
 
     location: str
@@ -53,6 +52,8 @@ class PluginFinder(OwnFinder):
         """Names of 3.x, for plugins that have another one."""
         self.locations: dict[str, None] = {}
         """Folders ``pluginkit_plugins`` of which something was loaded; a set with an order."""
+        self.barred: set[str] = set()
+        """The folders of plugins that nobody trusts: nothing of them is imported here."""
 
     def install(self) -> None:
         """Be the first that is asked, or else a refused ``__init__.py`` would be executed."""
@@ -69,6 +70,12 @@ class PluginFinder(OwnFinder):
         top = fullname.partition(".")[0]
         parent = self.parents.get(top)
         if fullname in self.folders:
+            if self.folders[fullname] in self.barred:
+                raise ImportError(
+                    f"{fullname} is a plugin that runs in a process of its own, as nobody trusts "
+                    "it: it can't be imported in the application",
+                    name=fullname,
+                )
             spec = self._plugin(fullname, path)
         elif parent is not None and fullname == top:
             spec = _package(fullname, parent)
@@ -87,9 +94,10 @@ class PluginFinder(OwnFinder):
         """A plugin as its own finder gives it, if it does: an editable one may have more to it."""
         spec = find_spec(name, path)
         folder = self.folders[name]
-        if spec is not None and folder_of(spec) == folder:
-            return spec
         init = os.path.join(folder, INIT)
+        # asking the disk where links lead takes longer than all the rest
+        if spec is not None and (spec.origin == init or folder_of(spec) == folder):
+            return spec
         return spec_from_file_location(name, init, submodule_search_locations=[folder])
 
     def _namespace(self) -> ModuleSpec | None:

@@ -14,6 +14,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
+from functools import cache
 from hashlib import sha256
 from types import ModuleType
 from typing import Final
@@ -25,6 +26,8 @@ from .finding import NAMESPACE, find_spec, package_path
 from .importing import FINDER, Parent, modules_below
 
 PRIVATE_PREFIX: Final = "flask_pluginkit_private_"
+
+PlacesOf = Callable[[str], frozenset[str] | None]
 
 
 def load(candidate: Candidate) -> ModuleType:
@@ -43,9 +46,11 @@ def announce(candidates: Iterable[Candidate]) -> None:
 
     Then they can import each other in any order, also where no entry of the path leads.
     """
+    # nothing is imported meanwhile: what was found out of a package that holds many stays true
+    places_of = cache(_places_of)
     for candidate in candidates:
         if candidate.problem is None:
-            module_name(candidate)
+            _settle_name(candidate, places_of)
 
 
 def registered(module: ModuleType) -> object:
@@ -71,13 +76,33 @@ _REGISTERED: Final[MutableMapping[ModuleType, tuple[object, object]]] = WeakKeyD
 """The functions that were called, and what they returned."""
 
 
+def bar(candidate: Candidate, *, is_barred: bool) -> None:
+    """Keep a plugin's code out of this process, whoever imports it, or allow it again.
+
+    What is imported already stays.
+    """
+    folder = str(candidate.folder)
+    if is_barred:
+        FINDER.barred.add(folder)
+    else:
+        FINDER.barred.discard(folder)
+
+
 def module_name(candidate: Candidate) -> str:
     """Return the name that the plugin's module has or will have; it stays until `forget`."""
+    return _settle_name(candidate, _places_of)
+
+
+def _settle_name(candidate: Candidate, places_of: PlacesOf) -> str:
     FINDER.install()
     folder = str(candidate.folder)
     name = FINDER.names.get(folder)
     if name is None:
-        chosen = _imported_name(candidate) or _own_name(candidate) or _private_name(candidate)
+        chosen = (
+            _imported_name(candidate, places_of)
+            or _own_name(candidate, places_of)
+            or _private_name(candidate)
+        )
         name = FINDER.names.setdefault(folder, chosen)
     return name
 
@@ -124,7 +149,7 @@ def _remove(name: str) -> None:
 # ---- names -----------------------------------------------------------------------------------
 
 
-def _imported_name(candidate: Candidate) -> str | None:
+def _imported_name(candidate: Candidate, places_of: PlacesOf) -> str | None:
     """The name by which somebody has imported this very folder already, if anybody has.
 
     The name of 3.x first, then others that its path allows, such as ``shop.plugins.hello``
@@ -138,18 +163,18 @@ def _imported_name(candidate: Candidate) -> str | None:
         names += [".".join(parts[start:]) for start in reversed(range(len(parts)))]
     for name in names:
         if _is_from(sys.modules.get(name), folder) and _claim(name, folder):
-            if name != candidate.module and _may_use(parent, candidate):
+            if name != candidate.module and _may_use(parent, candidate, places_of):
                 FINDER.aliases.setdefault(candidate.module, name)
             return name
     return None
 
 
-def _own_name(candidate: Candidate) -> str | None:
+def _own_name(candidate: Candidate, places_of: PlacesOf) -> str | None:
     """The name of 3.x, if it is free."""
     name, folder = candidate.module, str(candidate.folder)
     if name in sys.modules and not _is_from(sys.modules[name], folder):
         return None
-    if not _may_use(name.rpartition(".")[0], candidate):
+    if not _may_use(name.rpartition(".")[0], candidate, places_of):
         return None
     return name if _claim(name, folder) else None
 
@@ -178,7 +203,7 @@ def _claim(name: str, folder: str) -> bool:
     return FINDER.folders.setdefault(name, folder) == folder
 
 
-def _may_use(parent: str, candidate: Candidate) -> bool:
+def _may_use(parent: str, candidate: Candidate, places_of: PlacesOf) -> bool:
     """Tell whether the package `parent` holds this plugin, making it up if nobody has it."""
     if parent == NAMESPACE:
         if candidate.location is not None:
@@ -188,11 +213,18 @@ def _may_use(parent: str, candidate: Candidate) -> bool:
         return True  # it is the import system that gave the name
     location = _location(candidate)
     if parent not in FINDER.parents:
-        if parent in sys.modules or find_spec(parent) is not None:
-            places = package_path(parent) or ()
-            return location in places or location in map(os.path.realpath, places)
+        if (places := places_of(parent)) is not None:
+            return location in places
         FINDER.parents.setdefault(parent, Parent(location=location, executes_init=True))
     return FINDER.parents[parent].location == location
+
+
+def _places_of(package: str) -> frozenset[str] | None:
+    """Return where a package is, by every name of these folders; None if nobody has it."""
+    if package not in sys.modules and find_spec(package) is None:
+        return None
+    places = package_path(package) or ()
+    return frozenset([*places, *map(os.path.realpath, places)])
 
 
 def _location(candidate: Candidate) -> str:

@@ -10,21 +10,22 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .bundles import EMPTY as NO_BUNDLE
+from .bundles import bundle
 from .discovery import Candidate, Origin
 from .exceptions import (
-    ConflictError,
     LoadError,
     ManifestError,
-    PEPError,
     PluginError,
     Problem,
-    ProblemsError,
 )
+from .frozen import Frozen, replace
+from .isolation.hosting import Loaded
+from .isolation.levels import Isolation
 from .kinds import EMPTY
 from .manifest import Manifest, read_manifest
 from .names import PluginName
@@ -32,8 +33,7 @@ from .points import Contribution, may_guard
 from .residents import Resident
 from .snapshot import Plugin, Status
 from .state.base import Quarantine, WantedState
-from .text import clean, describe
-from .version import __version__
+from .text import clean
 
 REASON_LENGTH = 1000
 """Characters of a reason; the traceback has all of it."""
@@ -41,9 +41,22 @@ REASON_LENGTH = 1000
 Variant = tuple[str, ...]
 """The plugins whose ``p3`` functions have reworked what a plugin registered, in their order."""
 
+Edition = tuple[Variant, tuple[object, ...]]
+"""A variant, and where the blueprints were that it was recorded on (`live.mounts.Mount`).
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+None stands for one that wasn't there, and may be the application's.
+"""
+
+
+class Recorded(Frozen, kw_only=False):
+    """What one edition of a plugin registered on the application."""
+
+    serial: int
+    """Of the recording (`live.recording.Recording`)."""
+    contributions: tuple[Contribution, ...]
+
+
+class Fault(Frozen, kw_only=False):
     """Why a plugin can't be active."""
 
     status: Status
@@ -75,16 +88,28 @@ class Loading:
         self.manifest = manifest
         self.resident: Resident | None = None
         self.module: ModuleType | None = None
+        self.level = Isolation.TRUSTED
+        """Where it is to run."""
+        self.hosted: Loaded | None = None
+        """What runs it elsewhere, if it isn't trusted."""
+        self.is_retried = False
+        """Whether somebody asked for it again after it had failed."""
         self.variants: dict[Variant, dict[str, Any]] = {}
         """What ``register()`` returned, in normal form and as ``p3`` functions reworked it."""
-        self.recorded: dict[Variant, tuple[Contribution, ...]] = {}
-        """What each variant registered on the application."""
-        self.dropped: set[Variant] = set()
-        """What was recorded, and is to be recorded once more."""
+        self.recorded: dict[Edition, Recorded] = {}
+        """What each edition registered on the application."""
+        self.dropped: set[int] = set()
+        """The serial numbers of what was recorded, and is to be recorded once more."""
         self.ready: tuple[Contribution, ...] | None = None
         """What ``on_app_ready`` registered, None before it was called."""
         self.own_fault: Fault | None = None
         """The plugin's own, which stays until it is loaded anew."""
+        self._broken: dict[Edition, tuple[frozenset[str], Fault]] = {}
+        """Why editions couldn't be recorded, and among which others: it may be due to them."""
+        self._faults_at: dict[tuple[str, Variant], tuple[dict[str, Any], Fault]] = {}
+        """Why its ``p3`` functions can't rework what others registered."""
+        self.stopped: Fault | None = None
+        """Why it is out until this change is decided on."""
         self.loaded_at = 0.0
         self.seconds = 0.0
         self._row: Plugin | None = None
@@ -97,14 +122,64 @@ class Loading:
         self.has_marker = False
         self.fault: Fault | None = None
         self.variant: Variant = ()
+        self.places: tuple[object, ...] = ()
+        """Where the blueprints are that it needs of others; see `Edition`."""
         self._quarantine: Quarantine | None = None
 
-    def reload(self) -> None:
-        """Forget a fault, so that what failed is tried once more."""
+    @property
+    def has_failed(self) -> bool:
+        """Whether a fault of the plugin is known, be it of this verdict or of others."""
+        return bool(self.own_fault or self._broken or self._faults_at)
+
+    def retry(self) -> None:
+        """Forget faults, so that what failed is tried once more."""
+        self._faults_at.clear()
+        is_to_register = bool(self.own_fault or self._broken) and not self.is_active
+        self.is_retried = True
         self.own_fault = None
+        self._broken.clear()
+        if is_to_register:
+            self.unregister()
+
+    def unregister(self) -> None:
+        """Forget what ``register()`` returned, so that the plugin is asked again."""
         self.variants.clear()
-        self.dropped |= self.recorded.keys()
+        self.dropped |= {recorded.serial for recorded in self.recorded.values()}
         self.recorded.clear()
+
+    def move(self, level: Isolation) -> None:
+        """Note where the plugin is to run: elsewhere it is loaded anew."""
+        if level is self.level:
+            return
+        self.level = level
+        self.module = self.resident = self.hosted = self.ready = None
+        self.own_fault = None
+        self._broken.clear()
+        self.unregister()
+
+    def note_broken(self, others: frozenset[str]) -> None:
+        """Keep why this edition can't be recorded among `others`, the plugins that are there."""
+        if self.fault is not None:
+            self.stopped = self.fault
+            self._broken[self.edition] = (others, self.fault)
+
+    def known_fault(self, others: frozenset[str]) -> Fault | None:
+        """Return why this edition couldn't be recorded among the same others."""
+        found = self._broken.get(self.edition) if self._broken else None
+        if found is None or found[0] != others:
+            return None
+        self.stopped = found[1]
+        return self.stopped
+
+    def note_fault_at(self, target: Loading, before: Variant, fault: Fault) -> None:
+        """Keep why the ``p3`` functions failed at the variant `before` of `target`."""
+        self._faults_at[target.name, before] = (target.variants[()], fault)
+
+    def fault_at(self, target: Loading, before: Variant) -> Fault | None:
+        """Return why the ``p3`` functions failed at that, None if they didn't."""
+        shapes, fault = self._faults_at.get((target.name, before), ({}, None))
+        # it may have registered something else since
+        return fault if shapes is target.variants[()] else None
 
     @property
     def name(self) -> str:
@@ -142,15 +217,26 @@ class Loading:
         return self.variants.get(self.variant) or NOTHING
 
     @property
-    def contributions(self) -> tuple[Contribution, ...]:
-        """What was recorded of the present variant."""
-        return (*self.recorded.get(self.variant, ()), *(self.ready or ()))
+    def edition(self) -> Edition:
+        """What is to be recorded of the plugin under the present verdict."""
+        return self.variant, self.places
 
-    def record(
-        self, contributions: tuple[Contribution, ...], variant: Variant | None = None
-    ) -> None:
-        """Keep what was recorded of a variant, by default the present one."""
-        self.recorded[self.variant if variant is None else variant] = contributions
+    @property
+    def contributions(self) -> tuple[Contribution, ...]:
+        """What was recorded of the present edition."""
+        recorded = self.recorded.get(self.edition)
+        return (*(recorded.contributions if recorded else ()), *(self.ready or ()))
+
+    def record(self, serial: int, contributions: tuple[Contribution, ...]) -> None:
+        """Keep what was recorded of the present edition."""
+        self.recorded[self.edition] = Recorded(serial, contributions)
+        self._broken.pop(self.edition, None)
+        self._is_changed = True
+
+    def forget(self, serial: int) -> None:
+        """Forget one recording."""
+        found = {edition: each for edition, each in self.recorded.items() if each.serial != serial}
+        self.recorded = found
         self._is_changed = True
 
     @property
@@ -158,9 +244,14 @@ class Loading:
         """Whether the plugin may protect pages that aren't its own, as far as is known."""
         if self.manifest.optional:
             return False
-        if self.recorded:
-            return may_guard(self.contributions or next(iter(self.recorded.values())))
-        return self._quarantine is not None and self._quarantine.guards
+        if self._quarantine is not None and self._quarantine.guards:
+            return True
+        # what is out has no edition, and may come back as any of those that are known
+        known = [self.recorded[self.edition]] if self.edition in self.recorded else []
+        return any(
+            may_guard((*each.contributions, *(self.ready or ())))
+            for each in known or self.recorded.values()
+        )
 
     def disable(self, reason: str) -> None:
         """Note that this plugin isn't wanted."""
@@ -183,13 +274,18 @@ class Loading:
     def finish(self) -> Plugin:
         """Return what became of the plugin; the same value as before if that is the same."""
         row = self._row
+        recorded = self.recorded.get(self.edition)
+        recording = recorded.serial if recorded else 0
         if (
             row is not None
             and not self._is_changed
             and (row.status, row.reason, row.wanted) == (self.status, self.reason, self.wanted)
             and row.variant == self.variant
+            and row.recording == recording
             and row.manifest is self.manifest
             and row.resident is self.resident
+            and row.hosted is self.hosted
+            and row.isolation == self.level.value
         ):
             return row
         self._is_changed = False
@@ -207,7 +303,11 @@ class Loading:
             shapes=self.shapes,
             guards=self.guards,
             variant=self.variant,
-            contributions=self.contributions if self.is_active else (),
+            recording=recording,
+            bundle=bundle(self.contributions) if self.is_active else NO_BUNDLE,
+            conflicts=self.hosted.conflicts if self.hosted and self.is_active else (),
+            isolation=self.level.value,
+            hosted=self.hosted,
             loaded_at=self.loaded_at,
             load_seconds=self.seconds,
         )
@@ -240,73 +340,3 @@ def lost(name: str) -> Loading:
 
 NOTHING: dict[str, Any] = {kind: make() for kind, make in EMPTY.items()}
 """The shapes of a plugin whose ``register()`` wasn't called."""
-
-
-# ---- errors ----------------------------------------------------------------------------------
-
-
-def describe_error(error: BaseException) -> str:
-    """Return the text of an exception of somebody else's, fit for one line of a log."""
-    try:
-        return clean(str(error), 300) or "no message"
-    except Exception:  # noqa: BLE001 - its own __str__ may fail
-        return "no readable message"
-
-
-def not_imported(loading: Loading, error: BaseException) -> LoadError:
-    """Return what to tell of a plugin whose module can't be imported."""
-    problem = Problem(
-        where=str(loading.candidate.folder),
-        what=f"import of {loading.candidate.module}",
-        found=f"{type(error).__name__}: {describe_error(error)}",
-        expected="a module that can be imported",
-        advice="see the traceback",
-    )
-    wrapped = LoadError(problem)
-    wrapped.__cause__ = error
-    return wrapped
-
-
-def in_register(loading: Loading, error: BaseException) -> PluginError:
-    """Return the error of ``register()`` as one of ours, with the plugin's own as its cause."""
-    if isinstance(error, PluginError):
-        return error
-    wrapped = PEPError(
-        f"{loading.name}: register() raised {type(error).__name__}: {describe_error(error)}"
-    )
-    wrapped.__cause__ = error
-    return wrapped
-
-
-def other_type(author: Loading, target: Loading, kind: str, after: object) -> PEPError:
-    """Return what to tell of a ``p3`` function that returned another type than it was given."""
-    return PEPError(
-        f"plugin {author.name!r}: p3[{target.name!r}][{kind!r}] returned {describe(after)}, "
-        f"expected a {type(target.shapes[kind]).__name__} as it was given"
-    )
-
-
-def equal_names(winner: Loading, loser: Loading) -> ConflictError:
-    """Return what to tell of a plugin whose name another one has."""
-    return ConflictError(
-        Problem(
-            where=str(loser.candidate.folder),
-            what="__plugin_name__",
-            found=f"{loser.name!r}, the name of the plugin in {winner.candidate.folder} too",
-            expected="a name that no other plugin has",
-            advice="rename or remove one of the two",
-        )
-    )
-
-
-def wrong_version(manifest: Manifest) -> ProblemsError:
-    """Return what to tell of a plugin made for other versions of Flask-PluginKit."""
-    return ManifestError(
-        Problem(
-            where=f"{manifest.package}/__init__.py",
-            what="__appversion__",
-            found=manifest.appversion,
-            expected=f"a range that has Flask-PluginKit {__version__}",
-            advice="install a version of the plugin made for this one",
-        )
-    )

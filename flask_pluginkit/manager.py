@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import importlib
 from os import PathLike
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 from flask import Flask, current_app, has_app_context
 from markupsafe import Markup
 
-from . import records
+from . import owners
 from .application import Site
-from .attribution import Attribution
 from .exceptions import PluginError
+from .isolating import Isolating, board_of
 from .live.dcp import DcpManager
 from .options import read_folder, read_install_packages, read_options
 from .points import Conflict
+from .records import FormerLists
 from .snapshot import Plugin, Snapshot
 from .state.base import WantedState
 
 if TYPE_CHECKING:
     from .health import Health, Workers
-    from .switching import Change, Switchboard
+    from .switching import Change
 
 
-class PluginManager:
+class PluginManager(Isolating, FormerLists):
     """Loads plugins into Flask applications.
 
     Args:
@@ -53,6 +54,8 @@ class PluginManager:
             default: beside the code of each plugin.
         live: whether this process follows what other workers, the command line or a hand
             switch while it runs; None (default) does unless the application is in testing mode.
+        isolation: where plugins run: ``"trusted"`` (default), ``"process"`` or ``"isolated"``, or
+            one of these by name, such as ``{"hello": "isolated", "*": "trusted"}``.
         enable_timeout: for how many seconds the other workers are waited for when a plugin is
             enabled that they haven't loaded; default: 10.
         host: the host of plugins' rules, for applications with host matching.
@@ -110,7 +113,7 @@ class PluginManager:
         self.plugins_abspath = str(base / plugins_folder)
         self._install_packages(app)
         site = Site(app, self.options, base, plugins_folder)
-        site.follower = lambda: _board(site).follower
+        site.follower = lambda: board_of(site).follower
         latest, self._latest = self._latest, site
         self._sites[app] = ref(site)
         app.extensions["pluginkit"] = self
@@ -182,7 +185,7 @@ class PluginManager:
         """
         app = self._site().app
         app.url_map.update()
-        return records.owner_of(app, self.snapshot, kind, name)
+        return owners.owner_of(app, self.snapshot, kind, name)
 
     def owners_of(self, kind: str, name: object) -> tuple[str, ...]:
         """Return the plugins that take part in something, in the order in which they do.
@@ -196,13 +199,7 @@ class PluginManager:
             PluginError: `kind` is none of these.
 
         """
-        return records.owners_of(self._site().dcp, self.snapshot, kind, name)
-
-    def _plugin(self, plugin_name: str) -> Plugin:
-        rows = {plugin.name: plugin for plugin in reversed(self.plugins)}
-        if plugin_name not in rows:
-            raise records.unknown(plugin_name, rows)
-        return rows[plugin_name]
+        return owners.owners_of(self._site().dcp, self.snapshot, kind, name)
 
     # --- switching --------------------------------------------------------------------
 
@@ -255,7 +252,7 @@ class PluginManager:
 
         user, source = who()
         order = Order(names=names, wanted=wanted, cascade=cascade, by=by or user, source=source)
-        return _board(self._site()).switch(order)
+        return board_of(self._site()).switch(order)
 
     def rescan(self) -> tuple[str, ...]:
         """Look for plugins anew, in every worker; return the names of those that are new.
@@ -269,7 +266,7 @@ class PluginManager:
         """
         from .switching import who
 
-        return _board(self._site()).rescan(*who())
+        return board_of(self._site()).rescan(*who())
 
     def workers(self) -> Workers:
         """Return how the workers of this host are: ``3 of 4 workers on generation 42``.
@@ -278,13 +275,13 @@ class PluginManager:
         """
         from . import health
 
-        return health.workers(_board(self._site()).follower)
+        return health.workers(board_of(self._site()).follower)
 
     def health(self) -> Health:
         """Return whether this process serves, with the state that is stored; raises nothing."""
         from . import health
 
-        return health.health(_board(self._site()).follower)
+        return health.health(board_of(self._site()).follower)
 
     def reload_workers(self) -> None:
         """Ask the server for new workers, which load plugins' code as it is on the disk now.
@@ -308,7 +305,7 @@ class PluginManager:
             limit: how many entries at most, the newest first.
 
         """
-        return list(_board(self._site()).follower.audit.read(limit))
+        return list(board_of(self._site()).follower.audit.read(limit))
 
     # --- what templates use -----------------------------------------------------------
 
@@ -335,77 +332,3 @@ class PluginManager:
     def _dcp_manager(self) -> DcpManager:
         """The dynamic connection points of the current application (name of 3.x)."""
         return self._site().dcp
-
-    # --- 3.x --------------------------------------------------------------------------
-
-    @property
-    def get_all_plugins(self) -> list[Attribution]:
-        """Every plugin as a 3.x record."""
-        return [records.record(plugin) for plugin in self.plugins]
-
-    @property
-    def get_enabled_plugins(self) -> list[Attribution]:
-        """Every active plugin as a 3.x record."""
-        return [records.record(plugin) for plugin in self.snapshot.active.values()]
-
-    def get_plugin_info(self, plugin_name: str) -> Attribution:
-        """Return the 3.x record of one plugin, or raise `PluginError`."""
-        return records.record(self._plugin(plugin_name))
-
-    def _shapes(self, kind: str) -> list[Any]:
-        return [plugin.shapes[kind] for plugin in self.snapshot.active.values()]
-
-    @property
-    def get_enabled_teps(self) -> dict[str, dict[str, list[str]]]:
-        """``{slot: {"fil": [...], "cod": [...]}}`` of the active plugins."""
-        return records.merged_teps(self._shapes("tep"))
-
-    @property
-    def get_enabled_heps(self) -> dict[str, list[Any]]:
-        """``{hook: [function]}`` of the active plugins."""
-        return records.merged_heps(self._shapes("hep"))
-
-    @property
-    def get_enabled_beps(self) -> list[dict[str, Any]]:
-        """The blueprints of the active plugins."""
-        return [bep for bep in self._shapes("bep") if bep]
-
-    @property
-    def get_enabled_veps(self) -> list[tuple[Any, ...]]:
-        """``[(rule, view_func, endpoint, options, _blueprint)]`` of the active plugins."""
-        return [row for rows in self._shapes("vep") for row in rows]
-
-    @property
-    def get_enabled_cveps(self) -> list[tuple[Any, ...]]:
-        """``[(view_class, options)]`` of the active plugins."""
-        return [row for rows in self._shapes("cvep") for row in rows]
-
-    @property
-    def get_enabled_filters(self) -> list[tuple[str, Any]]:
-        """``[(name, function)]`` of the active plugins."""
-        return [row for rows in self._shapes("filter") for row in rows]
-
-    @property
-    def get_enabled_errhandlers(self) -> list[tuple[Any, Any]]:
-        """``[(code or class, function)]`` of the active plugins."""
-        return [row for rows in self._shapes("errhandler") for row in rows]
-
-    @property
-    def get_enabled_tcps(self) -> list[dict[str, Any]]:
-        """``[{name: value}]`` of the active plugins."""
-        return [{name: value} for tcp in self._shapes("tcp") for name, value in tcp.items()]
-
-
-def _board(site: Site) -> Switchboard:
-    """Return what follows the shared state and switches plugins in this application.
-
-    It is imported when it is first needed, by the first request: a start is a third faster.
-    """
-    if site.board is None:
-        from .following import Follower
-        from .switching import Switchboard
-
-        with site.lock:
-            if site.board is None:
-                site.board = Switchboard(site, Follower(site), site.options.enable_timeout)
-    return cast("Switchboard", site.board)

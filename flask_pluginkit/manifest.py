@@ -9,13 +9,13 @@ never raise for what its author wrote.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.metadata import Distribution
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
 from .exceptions import ManifestError, Problem
+from .frozen import Frozen, as_dict
 from .metadata import read_metadata
 from .names import PluginName, name_of_package, parse_name
 from .source import SOURCE, Bindings, read_bindings
@@ -38,7 +38,7 @@ KNOWN: Final = (
     "__appversion__",
     "__requires__",
     "__optional__",
-    "__permissions__",  # no field of the manifest, but not a misspelling either
+    "__permissions__",
 )
 """The dunders that mean something to us; all others are the plugin's own."""
 
@@ -81,8 +81,7 @@ class Requirement(NamedTuple):
     versions: VersionRange
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(Frozen):
     """What is known of a plugin; a text is "" where nothing usable is given (yet).
 
     All texts are printable, but still what somebody else wrote: to be escaped in HTML, and
@@ -118,8 +117,14 @@ class Manifest:
     """What is probably not meant, but does no harm."""
     distribution: str | None
     """The name of the distribution that brought the plugin."""
-    literals: Mapping[str, object] | None = field(default=None, repr=False, compare=False)
+    permissions: tuple[str, ...] = ()
+    """`__permissions__`, in the canonical form and sorted (see `permissions`)."""
+    literals: Mapping[str, object] | None = None
     """The values of the known dunders, if all of them stand in the source as literals."""
+
+    def compared(self) -> tuple[Any, ...]:
+        """Return everything but the literals, of which it was made."""
+        return tuple([value for name, value in as_dict(self).items() if name != "literals"])
 
 
 def read_manifest(folder: Path, package: str, distribution: Distribution | None = None) -> Manifest:
@@ -196,6 +201,7 @@ class _Review:
             "appversion": self._appversion(),
             "requires": self._requires(name),
             "optional": self._optional(),
+            "permissions": self._permissions(),
         }
         self._check_register()
         self._check_spelling()
@@ -285,6 +291,20 @@ class _Review:
             self._problem("__optional__", describe(value))
         return value is True
 
+    def _permissions(self) -> tuple[str, ...]:
+        if "__permissions__" in self._bindings.computed:
+            # what a plugin is granted is decided before any of its code runs
+            found = "a value that only running the module can tell"
+            self._problem("__permissions__", found, "a list of texts that stand there themselves")
+        value = self._bindings.values.get("__permissions__")
+        if value is None:
+            return ()
+        from .permissions import parse  # few plugins ask for any
+
+        permissions, problems = parse(value, self._where)
+        self._problems += problems
+        return permissions.texts
+
     def _shown(self, dunder: str, *, required: bool = False, multiline: bool = False) -> str:
         """Return a text that nothing but people will read."""
         return clean(self._text(dunder, required=required) or "", multiline=multiline)
@@ -320,12 +340,11 @@ class _Review:
 
     def _check_spelling(self) -> None:
         """Warn of dunders that are one slip away from a known one that isn't there."""
-        absent = [name for name in KNOWN if name not in self._bindings]
-        for found in sorted(self._bindings):
-            if found.startswith("__") and found.endswith("__") and found not in ORDINARY:
-                for known in absent:
-                    if edit_distance_is_one(found, known):
-                        self._warnings.append(self._fault(found, describe(found), known))
+        dunders = {name for name in self._bindings if name.startswith("__") and name.endswith("__")}
+        for found in sorted(dunders - ORDINARY):
+            for known in KNOWN:
+                if known not in dunders and edit_distance_is_one(found, known):
+                    self._warnings.append(self._fault(found, describe(found), known))
 
     def _problem(self, what: str, found: str, expected: str = "", advice: str = "") -> None:
         self._problems.append(self._fault(what, found, expected, advice))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from .exceptions import PluginError
+from .frozen import Frozen
 from .kinds import is_prefix
 from .text import nearest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Frozen):
     """The options of `PluginManager`, checked."""
 
     logger: logging.Logger
@@ -24,10 +23,12 @@ class Options:
     plugin_paths: tuple[Path, ...] = ()
     static_endpoint: str = "assets"
     static_url_path: str = "/assets"
-    pluginkit_config: dict[str, Any] = field(default_factory=dict)
+    pluginkit_config: dict[str, Any]
     strict: bool | None = None
     state_dir: Path | None = None
     live: bool | None = None
+    isolation: Any = None
+    """Levels by plugin, or one level for all; read by `isolation.levels`."""
     enable_timeout: float = 10.0
     host: str | None = None
 
@@ -42,6 +43,7 @@ def read_options(options: dict[str, Any]) -> Options:
     sorting = read.pop("stpl", "")
     if read.pop("stpl_reverse", False) and sorting and options["stpl"] is True:
         sorting = "desc"
+    read.setdefault("pluginkit_config", {})
     read.setdefault("logger", logging.getLogger("flask_pluginkit"))
     endpoint = read.get("static_endpoint", "assets")
     read["static_url_path"] = read.get("static_url_path") or f"/{endpoint}"
@@ -123,6 +125,7 @@ _OPTIONS: Mapping[str, Any] = {
     "pluginkit_config": _config,
     "strict": _type_checked("strict", (bool, type(None)), "True, False or None"),
     "live": _type_checked("live", (bool, type(None)), "True, False or None"),
+    "isolation": lambda value: value,
     "enable_timeout": lambda value: _seconds("enable_timeout", value),
     "state_dir": lambda value: None if value is None else read_folder("state_dir", value),
     "host": _type_checked("host", (str, type(None)), "a host pattern as text"),

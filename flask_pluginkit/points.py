@@ -9,8 +9,9 @@ a request calls many: who calls them does what the barrier's wrapper would do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
+
+from .frozen import Frozen
 
 Function = Callable[..., Any]
 GUARDS = frozenset({"before_request_funcs", "url_value_preprocessors"})
@@ -20,8 +21,7 @@ Claim = tuple[str, object]
 """A name that one owner has alone: its kind (``"filter"``) and the name itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Contribution:
+class Contribution(Frozen, eq=False):
     """One thing that a plugin adds at one extension point."""
 
     owner: str
@@ -33,7 +33,6 @@ class Contribution:
         return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TemplatePart(Contribution):
     """What one plugin puts into one template slot (tep)."""
 
@@ -49,9 +48,10 @@ class TemplatePart(Contribution):
     """Where calls, faults and times of this part are counted (``barrier.Meter``)."""
     resident: Any
     """The plugin in this process (``barrier.Resident``)."""
+    remote: Any = None
+    """What renders it in another process (`isolation.bridge.RemoteText`), if that is so."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Hook(Contribution):
     """A function in one of Flask's function tables, such as ``before_request_funcs``."""
 
@@ -71,7 +71,6 @@ class Hook(Contribution):
     """Whether every exception is a fault, as for ``barrier.guard``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route(Contribution):
     """A routing rule (`live.routes.LiveRule`), bound but not yet in the map."""
 
@@ -84,7 +83,6 @@ class Route(Contribution):
         return tuple([("route", key) for key in self.keys])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Named(Contribution):
     """A contribution that is looked up by its name in one table."""
 
@@ -100,7 +98,6 @@ class Named(Contribution):
         return ((self.kind, self.name),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ErrorHandler(Contribution):
     """A handler for one error, in the application or in one blueprint."""
 
@@ -110,7 +107,6 @@ class ErrorHandler(Contribution):
     function: Function
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SignalReceiver(Contribution):
     """A receiver of a blinker signal, connected for good and asking the pin."""
 
@@ -118,8 +114,7 @@ class SignalReceiver(Contribution):
     function: Function
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
+class Conflict(Frozen):
     """One contribution that was refused because somebody else has its name."""
 
     kind: str
@@ -127,7 +122,7 @@ class Conflict:
     winner: str
     """The plugin that has it, or ``"the application"``."""
     loser: str
-    reason: str = field(default="")
+    reason: str = ""
 
     def __str__(self) -> str:
         text = f"{self.kind} {self.name!r} of plugin {self.loser!r} is refused"

@@ -1,21 +1,16 @@
-"""Plugins as the records of 3.x, and who provides what."""
+"""What code for 3.x asks a manager: its plugins as records, and lists of what is live."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
-
-from flask import Flask
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import MapAdapter, RequestRedirect
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from .attribution import Attribution
 from .exceptions import PluginError
 from .kinds import EMPTY, HOOKS
-from .live.dcp import DcpManager
 from .loading import load
-from .snapshot import TABLE_KINDS, Plugin, Snapshot
-from .text import nearest
+from .snapshot import Plugin, Snapshot
+from .text import clean, nearest
 
 KINDS_OF_3X: Final = (
     "tep", "hep", "bep", "vep", "cvep", "filter", "errhandler", "tcp", "p3",
@@ -92,76 +87,90 @@ def merged_heps(shapes: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {hook: [heps[hook] for heps in rows if hook in heps] for hook in HOOKS}
 
 
-def owner_of(app: Flask, snapshot: Snapshot, kind: str, name: str) -> str | None:
-    """Return the plugin that provides `name`, None if no plugin does."""
-    if kind in TABLE_KINDS:
-        return snapshot.owners.get((kind, name))
-    if kind == "route":
-        return _owner_of_route(app, snapshot, name)
-    if kind == "template":
-        return _owner_of_template(app, name)
-    raise PluginError(
-        f"owner_of: unknown kind {kind!r}, expected one of route, template, "
-        + ", ".join(TABLE_KINDS)
-    )
+class FormerLists:
+    """The part of `PluginManager` that is as it was in 3.x."""
+
+    if TYPE_CHECKING:  # what it shows; the manager has these
+
+        @property
+        def plugins(self) -> tuple[Plugin, ...]:
+            """Every plugin that was found."""
+
+        @property
+        def snapshot(self) -> Snapshot:
+            """Everything that is live."""
+
+    @property
+    def get_all_plugins(self) -> list[Attribution]:
+        """Every plugin as a 3.x record."""
+        return [record(plugin) for plugin in self.plugins]
+
+    @property
+    def get_enabled_plugins(self) -> list[Attribution]:
+        """Every active plugin as a 3.x record."""
+        return [record(plugin) for plugin in self.snapshot.active.values()]
+
+    def get_plugin_info(self, plugin_name: str) -> Attribution:
+        """Return the 3.x record of one plugin, or raise `PluginError`."""
+        return record(self._plugin(plugin_name))
+
+    def _plugin(self, plugin_name: str) -> Plugin:
+        return row_named(plugin_name, self.plugins)
+
+    def _shapes(self, kind: str) -> list[Any]:
+        return [plugin.shapes[kind] for plugin in self.snapshot.active.values()]
+
+    @property
+    def get_enabled_teps(self) -> dict[str, dict[str, list[str]]]:
+        """``{slot: {"fil": [...], "cod": [...]}}`` of the active plugins."""
+        return merged_teps(self._shapes("tep"))
+
+    @property
+    def get_enabled_heps(self) -> dict[str, list[Any]]:
+        """``{hook: [function]}`` of the active plugins."""
+        return merged_heps(self._shapes("hep"))
+
+    @property
+    def get_enabled_beps(self) -> list[dict[str, Any]]:
+        """The blueprints of the active plugins."""
+        return [bep for bep in self._shapes("bep") if bep]
+
+    @property
+    def get_enabled_veps(self) -> list[tuple[Any, ...]]:
+        """``[(rule, view_func, endpoint, options, _blueprint)]`` of the active plugins."""
+        return [row for rows in self._shapes("vep") for row in rows]
+
+    @property
+    def get_enabled_cveps(self) -> list[tuple[Any, ...]]:
+        """``[(view_class, options)]`` of the active plugins."""
+        return [row for rows in self._shapes("cvep") for row in rows]
+
+    @property
+    def get_enabled_filters(self) -> list[tuple[str, Any]]:
+        """``[(name, function)]`` of the active plugins."""
+        return [row for rows in self._shapes("filter") for row in rows]
+
+    @property
+    def get_enabled_errhandlers(self) -> list[tuple[Any, Any]]:
+        """``[(code or class, function)]`` of the active plugins."""
+        return [row for rows in self._shapes("errhandler") for row in rows]
+
+    @property
+    def get_enabled_tcps(self) -> list[dict[str, Any]]:
+        """``[{name: value}]`` of the active plugins."""
+        return [{name: value} for tcp in self._shapes("tcp") for name, value in tcp.items()]
 
 
-def _owner_of_route(app: Flask, snapshot: Snapshot, name: str) -> str | None:
-    for route in snapshot.routes:
-        if route.rule.rule == name:
-            return route.owner
-    for adapter in _adapters(app, snapshot):
-        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-            try:
-                rule, _values = adapter.match(name, method=method, return_rule=True)
-            except (HTTPException, RequestRedirect):
-                continue
-            return next((route.owner for route in snapshot.routes if route.rule is rule), None)
-    return None
-
-
-def _adapters(app: Flask, snapshot: Snapshot) -> Iterator[MapAdapter]:
-    """Yield the map bound to each host or subdomain that a route can be on."""
-    rules = [route.rule for route in snapshot.routes]
-    if app.url_map.host_matching:
-        for host in dict.fromkeys(rule.host or "" for rule in rules):
-            yield app.url_map.bind(host)
-    else:
-        default = app.url_map.default_subdomain
-        for subdomain in dict.fromkeys((default, *(rule.subdomain for rule in rules))):
-            yield app.url_map.bind("localhost", subdomain=subdomain)
-
-
-def _owner_of_template(app: Flask, name: str) -> str | None:
-    library = app.jinja_env.library  # type: ignore[attr-defined]
-    if (found := library.split(name)) is not None:
-        return str(found[0].name) if library.has(app.jinja_env, name) else None
-    if library.has(app.jinja_env, name):
-        return None
-    full = library.only_offer(app.jinja_env, name)
-    return full.partition(":")[0] if full else None
-
-
-def owners_of(dcp: DcpManager, snapshot: Snapshot, kind: str, name: object) -> tuple[str, ...]:
-    """Return the plugins that take part in `name`."""
-    match kind:
-        case "tep":
-            slot = snapshot.slots.get(str(name))
-            return tuple(part.owner for part in slot.all) if slot else ()
-        case "dcp":
-            return tuple(owner for owner in dcp.owners(str(name)) if owner in snapshot.active)
-        case "hep" | "errhandler":
-            active = snapshot.active.values()
-            return tuple(p.name for p in active if name in _names(p.shapes[kind]))
-    raise PluginError(f"owners_of: unknown kind {kind!r}, expected tep, hep, errhandler or dcp")
-
-
-def _names(shape: Any) -> list[Any]:
-    return list(shape) if isinstance(shape, dict) else [row[0] for row in shape]
+def row_named(name: str, rows: Iterable[Plugin]) -> Plugin:
+    """Return the plugin with this name, the first if there are several, or raise `unknown`."""
+    by_name = {row.name: row for row in reversed(tuple(rows))}
+    if name not in by_name:
+        raise unknown(name, by_name)
+    return by_name[name]
 
 
 def unknown(name: str, rows: Iterable[str]) -> PluginError:
-    """Return what to tell of a plugin that isn't there."""
+    """Return what to tell of a plugin that isn't there; it begins as in 3.x."""
     guess = nearest(name, tuple(row for row in rows if row != name))
     hint = f"; did you mean {guess!r}?" if guess else ""
-    return PluginError(f"No plugin named {name} was found{hint}")
+    return PluginError(f"No plugin named {clean(name, 100)} was found{hint}")

@@ -10,9 +10,9 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar
 
+from .frozen import Frozen, names_of
 from .text import clean
 
 FORMAT: Final = 1
@@ -23,8 +23,7 @@ LONGEST: Final = 4 * 1024 * 1024
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Frozen):
     """How one worker is, by its own account."""
 
     id: str
@@ -51,8 +50,7 @@ class Report:
     """Why plugins of that announcement can't be prepared, by name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Announcement:
+class Announcement(Frozen):
     """What all workers are to prepare before it is enabled."""
 
     number: int
@@ -70,8 +68,10 @@ TOLD: Final = ("generation", "plugins", "errors", "loaded", "announcement", "fai
 """What a worker tells of itself; the rest of a report is added for it."""
 
 
-def report_text(told: Mapping[str, Any], *, pid: int, host: str, started: float) -> bytes:
-    """Return a report as the content of a file.
+def report_text(
+    told: Mapping[str, Any], *, pid: int, host: str, started: float
+) -> tuple[bytes, Report]:
+    """Return a report as the content of a file, and as who reads that will see it (without id).
 
     Raises `ValueError` or `TypeError` if it couldn't be read again.
     """
@@ -79,9 +79,9 @@ def report_text(told: Mapping[str, Any], *, pid: int, host: str, started: float)
         raise ValueError(f"a report has no {sorted(unknown)}, only {', '.join(TOLD)}")
     row = {"format": FORMAT, "pid": pid, "host": host, "started": started, "written": time.time()}
     content = json.dumps({**row, **told}).encode()
-    if read_report("", content) is None:
+    if (report := read_report("", content)) is None:
         raise ValueError("a report of this shape can't be read again")
-    return content
+    return content, report
 
 
 def read_report(worker: str, content: bytes) -> Report | None:
@@ -109,7 +109,7 @@ def announcement_text(entry: Mapping[str, Any]) -> bytes:
 
     Raises `ValueError` or `TypeError` if it couldn't be read again.
     """
-    known = [field.name for field in fields(Announcement)]
+    known = names_of(Announcement)
     if unknown := entry.keys() - set(known):
         raise ValueError(f"an announcement has no {sorted(unknown)}, only {', '.join(known)}")
     row = {"format": FORMAT, **entry, "names": list(entry["names"])}

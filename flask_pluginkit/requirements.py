@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from .exceptions import Problem
+from .frozen import Frozen
 from .manifest import Manifest, Requirement
 from .snapshot import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Frozen, kw_only=False):
     """Why a plugin can't be active because of those that it requires."""
 
     status: Status

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import update_wrapper
 from inspect import iscoroutinefunction
+from operator import length_hint
 from pathlib import Path
 from typing import Any, Final, Protocol, final
 
@@ -21,19 +22,30 @@ from .breaker import Breaker
 class Meter:
     """Calls, faults and times (seconds) of one plugin at one point."""
 
-    __slots__ = ("calls", "errors", "point", "resident", "slowest", "total")
+    __slots__ = ("errors", "own", "point", "resident", "slowest", "tallies", "total")
 
     def __init__(self, point: str, resident: Resident | None = None) -> None:
         self.point = point
         self.resident = resident
-        self.calls = 0
+        self.own = 0
+        """Calls that no tally counts."""
+        self.tallies: tuple[Tally, ...] = ()
         self.errors = 0
         self.total = 0.0
         self.slowest = 0.0
 
+    @property
+    def calls(self) -> int:
+        """How many calls there were."""
+        return sum([tally.runs for tally in self.tallies], self.own)
+
     def add(self, seconds: float) -> None:
         """Count one call."""
-        self.calls += 1
+        self.own += 1
+        self.took(seconds)
+
+    def took(self, seconds: float) -> None:
+        """Note how long a call took that is counted elsewhere."""
         self.total += seconds
         if seconds > self.slowest:
             self.note_slowest(seconds)
@@ -55,6 +67,44 @@ class Meter:
                 extra={"plugin": resident.name},
             )
 
+
+class Tally:
+    """How often a loop has called all of its functions: counted as one, for each of its meters.
+
+    To count each call by itself would take as long as many a call takes.
+    """
+
+    __slots__ = ("least", "runs")
+
+    def __init__(self, rows: Rows) -> None:
+        self.runs = 0
+        self.least = 0.0
+        """No meter's slowest call was faster than this; so others needn't be looked at."""
+        alone = (self,)
+        for _function, meter in rows:
+            meter.tallies = (*meter.tallies, self) if meter.tallies else alone
+
+    def count(self, rows: Rows, left: int) -> None:
+        """Count a run that called all but the last `left` functions."""
+        if left:
+            for _function, meter in rows[:-left]:
+                meter.own += 1
+            return
+        self.runs += 1
+        if not self.runs % _RUNS_PER_LOOK:
+            self.least = min([meter.slowest for _function, meter in rows], default=0.0)
+
+    def give(self, rows: Rows) -> None:
+        """Give the meters what was counted here, as the loop is no longer in use."""
+        for _function, meter in rows:
+            meter.tallies = tuple([tally for tally in meter.tallies if tally is not self])
+            meter.own += self.runs
+
+
+_RUNS_PER_LOOK: Final = 256
+
+Rows = tuple[tuple[Callable[..., Any], Meter], ...]
+"""What a loop calls: functions of plugins, and where each is counted."""
 
 _MAY_TAKE_TIME: Final = ("view ", "command ")
 """Points that nobody waits for but who has asked for them."""
@@ -109,6 +159,11 @@ class Resident:
         """How many calls into the plugin there were."""
         return sum(meter.calls for meter in list(self.meters.values()))
 
+    @property
+    def errors(self) -> int:
+        """How many of them failed."""
+        return sum([meter.errors for meter in list(self.meters.values())])
+
     def owns(self, function: object) -> bool:
         """Tell whether a function or object comes from the plugin's own modules."""
         module = getattr(function, "__module__", None) or ""
@@ -126,16 +181,28 @@ class Resident:
 
 @final
 class Running:
-    """Stands in `OWNER` for the plugins of a loop: the meter of the hook that runs tells whose.
+    """Stands in `OWNER` for the plugins of a loop: how far that has come tells whose code runs.
 
     A context variable takes longer to set than most hooks take. The price: what a hook starts
     in a copy of its context, and leaves running, has no owner once the loop is over.
     """
 
-    __slots__ = ("meter",)
+    __slots__ = ("rows", "turn")
 
-    def __init__(self) -> None:
-        self.meter: Meter | None = None
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.turn = iter(rows)
+        """What the loop goes through."""
+
+    def resident(self) -> Resident | None:
+        """Return the plugin whose function was called last."""
+        place = len(self.rows) - length_hint(self.turn)
+        return self.rows[place - 1][1].resident if place > 0 else None
+
+    def end(self, tally: Tally) -> None:
+        """Count what was called, as the loop is over; what it has left running has no owner."""
+        tally.count(self.rows, length_hint(self.turn))
+        self.rows = ()
 
 
 class _Owner:
@@ -151,7 +218,7 @@ class _Owner:
         """Return the plugin whose code is running."""
         found = self._var.get()
         if type(found) is Running:
-            return None if found.meter is None else found.meter.resident
+            return found.resident()
         return found
 
 

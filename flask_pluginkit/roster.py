@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from .durable import Ownership, create, make_folder
 from .exceptions import StateError
+from .frozen import replace
 from .reports import (
     LONGEST,
     Announcement,
@@ -200,16 +201,16 @@ class Member:
 
     def _tell(self, told: Mapping[str, Any]) -> None:
         seat = self._seat
-        content = report_text(
+        content, report = report_text(
             told, pid=os.getpid(), host=socket.gethostname(), started=seat.started
         )
-        seat.latest = read_report(seat.id, content)
+        seat.latest = replace(report, id=seat.id)
         if os.name != "posix":
             return
         owner = self._roster.ownership()
         make_folder(seat.folder, lambda _: owner)
         seat.take(owner)
-        seat.latest = read_report(seat.id, content)  # taking it anew changes the id
+        seat.latest = replace(report, id=seat.id)  # taking it anew changes the id
         _swap_in(seat.folder / f"{seat.id}.json", content, owner)
 
     def _complain(self, error: Exception) -> None:

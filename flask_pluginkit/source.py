@@ -14,13 +14,13 @@ import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.util import decode_source
 from io import BytesIO, IncrementalNewlineDecoder
 from pathlib import Path
 from typing import Final
 
 from .exceptions import ManifestError, Problem
+from .frozen import Frozen
 from .text import clean
 
 SOURCE: Final = "source"
@@ -44,8 +44,7 @@ _MAY_BIND_LATER: Final = (*sorted(_TRICKS), "global", "modules")
 _Scalar = str | int | float | bytes | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bindings:
+class Bindings(Frozen):
     """The names that a module binds on its top level."""
 
     values: Mapping[str, object]
@@ -158,7 +157,9 @@ class _Reader:
         )
 
     def _follow(self, statement: ast.stmt) -> None:
-        match statement:
+        match statement:  # the most frequent first
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                self._compute((name,))
             case ast.Assign(targets=targets, value=value):
                 self._assign(targets, value)
             case ast.AnnAssign(value=None):
@@ -168,8 +169,6 @@ class _Reader:
             case ast.AugAssign(target=ast.Name(id=name) as target, op=change, value=value):
                 old = ast.Name(id=name, ctx=ast.Load())
                 self._assign([target], ast.BinOp(left=old, op=change, right=value))
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                self._compute((name,))
             case ast.Expr(value=ast.Constant()):
                 pass  # a docstring
             case _:

@@ -1,4 +1,4 @@
-"""From candidates to loaded plugins: manifests, requirements, import, ``register()``, ``p3``.
+"""From candidates to loaded plugins: manifests, requirements, import and ``register()``.
 
 Nothing in here touches the application. `Startup.run` decides what becomes of every plugin
 under one wanted state, and loads what that needs: at the start, and again at each change, when
@@ -13,26 +13,18 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
 from . import requirements
 from .discovery import Candidate
-from .exceptions import ManifestError, RequirementError, StateError
-from .kinds import normalise, recheck
-from .loading import announce, load, registered
-from .loadings import (
-    Fault,
-    Loading,
-    Variant,
-    equal_names,
-    fault_of,
-    in_register,
-    lost,
-    not_imported,
-    other_type,
-    wrong_version,
-)
-from .manifest import complete, read_manifest
+from .exceptions import ManifestError, PluginError, RequirementError, StateError
+from .isolation.hosting import Hosting
+from .isolation.levels import Isolation
+from .kinds import normalise
+from .loading import announce, bar, load, registered
+from .loading_errors import equal_names, in_register, not_imported, wrong_version
+from .loadings import Fault, Loading, fault_of, lost
+from .manifest import Manifest, complete, read_manifest
+from .preprocessing import Preprocessing
 from .residents import Home, Resident
 from .snapshot import Status
 from .state.base import State, WantedState
@@ -42,9 +34,6 @@ SAFE_MODE = Fault(
     Status.DISABLED,
     "safe mode is on (PLUGINKIT_SAFE_MODE): no plugin runs until the application starts without it",
 )
-
-Functions = Mapping[str, Callable[[Any], Any]]
-"""What one plugin's ``p3`` has for another one: a function by kind."""
 
 
 class Startup:
@@ -56,8 +45,10 @@ class Startup:
         report: Callable[[Loading], None],
         unreadable: Callable[[], Mapping[str, StateError]],
         safe_mode: bool,
+        hosting: Hosting,
     ) -> None:
         self.home = home
+        self.hosting = hosting
         self.report = report
         self.unreadable = unreadable
         self.safe_mode = safe_mode
@@ -65,6 +56,9 @@ class Startup:
         """Of everything that was found, in plugin order."""
         self._known: dict[Path, Loading] = {}
         self._lost: dict[str, Loading] = {}
+        self._ordered: tuple[Mapping[str, Manifest], list[str], dict[str, list[str]]] | None = None
+        """The order of plugins and the cycles among them, and what they were found for."""
+        self._preprocessing = Preprocessing(self.stop, self.refuse_dependants)
 
     def find(self, candidates: Iterable[Candidate]) -> None:
         """Take in what was found; what is imported already stays what it is."""
@@ -74,26 +68,44 @@ class Startup:
         found = []
         for candidate in candidates:
             loading = self._known.get(candidate.folder)
-            if loading is None or loading.module is None:
+            if loading is None or not self._is_as_loaded(loading):
                 loading = self._open(candidate)
             self._known[candidate.folder] = loading
             found.append(loading)
         self.loadings = found
+
+    def _is_as_loaded(self, loading: Loading) -> bool:
+        """Tell whether what is known of a plugin still holds: code once imported stays."""
+        if loading.hosted is None:
+            return loading.module is not None
+        if self.hosting.is_current(loading.hosted):
+            return True
+        manifest = self._open(loading.candidate).manifest
+        return self.hosting.must_wait(loading.hosted, manifest)
 
     @property
     def folders(self) -> dict[str, Path]:
         """Where the plugin of each name lies."""
         return {loading.name: loading.candidate.folder for loading in reversed(self.loadings)}
 
-    def run(self, state: State, read: Callable[[], State]) -> list[Loading]:
+    def run(self, state: State, read: Callable[[], State], *, again: bool = False) -> list[Loading]:
         """Decide on every plugin under `state` and return them in plugin order.
 
         What is wanted and not loaded yet is imported and registered. `read` gives the state
         again, for a plugin whose name only its import could tell. `report` is called for each
         plugin that can't be active; it raises in strict mode.
+
+        Args:
+            state: what is wanted.
+            read: gives the state.
+            again: whether plugins that were stopped since the last time stay so: the same change
+                is being decided on.
+
         """
         for loading in self.loadings:
             loading.begin()
+            if not again:
+                loading.stopped = None
         self._refuse_equal_names()
         for loading in self.loadings:
             if loading.is_active:
@@ -102,7 +114,7 @@ class Startup:
         for loading in self.loadings:
             if loading.is_active:
                 self._load(loading)
-        self._preprocess()
+        self._preprocessing.run(self.loadings)
         return [*self.loadings, *self.missing(state)]
 
     def missing(self, state: State) -> list[Loading]:
@@ -133,9 +145,14 @@ class Startup:
         A fault of its `own` stays with it; one that lies with others, such as a requirement
         that is disabled, is looked at again at the next change.
         """
-        loading.fault = fault_of(status, error)
+        fault = fault_of(status, error)
         if own:
-            loading.own_fault = loading.fault
+            loading.own_fault = fault
+        self.stop(loading, fault)
+
+    def stop(self, loading: Loading, fault: Fault) -> None:
+        """Stop one plugin for a fault that is known, and tell if that is news."""
+        loading.fault = fault
         if loading.is_news():
             self.report(loading)
 
@@ -159,6 +176,10 @@ class Startup:
             # it may be disabled: so it doesn't run
             self.fail(loading, Status.FAILED, loading.problem() or unreadable, own=False)
             return
+        level = self.hosting.levels.of(loading.name, state.isolation)
+        if level is not loading.level:
+            bar(loading.candidate, is_barred=level is not Isolation.TRUSTED)
+            loading.move(level)
         wanted = state.wanted.get(loading.name)
         if self._must_be_asked(loading, wanted):
             if not self._import(loading):
@@ -182,8 +203,8 @@ class Startup:
             loading.fault = SAFE_MODE
         elif (quarantine := state.quarantined.get(loading.name)) is not None:
             loading.quarantine(quarantine)
-        elif loading.own_fault is not None:
-            loading.fault = loading.own_fault
+        elif (fault := loading.own_fault or loading.stopped) is not None:
+            loading.fault = fault
         elif loading.is_registered:
             pass  # all of the rest was looked at when it was loaded
         elif (problem := loading.problem()) is not None:
@@ -195,6 +216,8 @@ class Startup:
         """Tell whether only importing the plugin shows what is wanted."""
         if loading.module is not None or loading.problem() is not None or self.safe_mode:
             return False
+        if loading.level is not Isolation.TRUSTED:
+            return False  # nothing of it is ever imported here
         computed = loading.manifest.computed
         if wanted is None and "__state__" in computed:
             return True
@@ -204,7 +227,10 @@ class Startup:
         """Sort the plugins, and refuse those whose requirements aren't met."""
         named = {loading.name: loading for loading in reversed(self.loadings)}
         named |= {loading.name: loading for loading in self.loadings if loading.is_active}
-        names, cycles = requirements.order({n: found.manifest for n, found in named.items()})
+        manifests = {name: loading.manifest for name, loading in named.items()}
+        if self._ordered is None or self._ordered[0] != manifests:
+            self._ordered = manifests, *requirements.order(manifests)
+        _, names, cycles = self._ordered
         place = {name: index for index, name in enumerate(names)}
         self.loadings.sort(key=lambda loading: place[loading.name])
         for loading in self.loadings:
@@ -266,6 +292,9 @@ class Startup:
         if refusal is not None:
             self._refuse(loading, refusal)
             return
+        if loading.level is not Isolation.TRUSTED:
+            self._host(loading)
+            return
         if loading.is_registered:
             return
         if loading.module is None and not self._import(loading):
@@ -291,78 +320,31 @@ class Startup:
         finally:
             loading.seconds += time.perf_counter() - started
 
-    # --- p3 -----------------------------------------------------------------------------------
-
-    def _preprocess(self) -> None:
-        """Let each plugin's ``p3`` functions rework what others registered.
-
-        An author that fails at it is no author: then all is looked at once more.
-        """
-        is_settled = False
-        while not is_settled:
-            is_settled = all(self._vary(*pair) for pair in self._authors())
-            self.refuse_dependants()
-
-    def _authors(self) -> list[tuple[Loading, dict[str, Loading]]]:
-        """Return each active plugin that others rework, with those that do."""
-        active = {loading.name: loading for loading in self.loadings if loading.is_active}
-        authors: dict[str, dict[str, Loading]] = {}
-        for author in active.values():
-            author.variant = ()
-            for target in author.variants[()]["p3"]:
-                if target in active:
-                    authors.setdefault(target, {})[author.name] = author
-        return [(active[target], found) for target, found in authors.items()]
-
-    def _vary(self, target: Loading, authors: dict[str, Loading]) -> bool:
-        """Give `target` the variant that `authors` make of it; False if one of them fails."""
-        variant: Variant = tuple(authors)
-        if variant not in target.variants:
-            shapes = target.variants[()]
-            for author in authors.values():
-                functions: Functions = author.variants[()]["p3"][target.name]
-                for kind, function in functions.items():
-                    changed = self._preprocess_one(author, target, kind, shapes[kind], function)
-                    if changed is None:
-                        return False
-                    shapes = {**shapes, kind: changed[0]}
-            target.variants[variant] = shapes
-        target.variant = variant
-        return True
-
-    def _preprocess_one(
-        self,
-        author: Loading,
-        target: Loading,
-        kind: str,
-        before: Any,
-        function: Callable[[Any], Any],
-    ) -> tuple[Any] | None:
-        """Apply one function to a copy and return what it makes, None if that fails."""
+    def _host(self, loading: Loading) -> None:
+        """Have a plugin that isn't trusted run in a process of its own."""
+        if loading.is_registered and loading.hosted and not loading.hosted.remote.is_retired:
+            return
+        if loading.resident is None:
+            loading.resident = Resident(self.home, loading.name, loading.candidate.folder)
+            loading.resident.optional = loading.manifest.optional
+        started = time.perf_counter()
         try:
-            assert author.resident is not None
-            with author.resident.running():
-                after = function(_copy(kind, before))
-            if type(after) is not type(before):
-                raise other_type(author, target, kind, after)  # noqa: TRY301 - as a fault of it
-            return (recheck(author.name, target.candidate.folder, kind, after),)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - likewise
-            self.fail(author, Status.FAILED, in_register(author, error))
-            return None
-
-
-def _copy(kind: str, shape: Any) -> Any:
-    """Copy a normal form down to where plugins' own values begin."""
-    match kind:
-        case "tep":
-            return {slot: dict(part) for slot, part in shape.items()}
-        case "vep":
-            return [(*row[:3], dict(row[3]), row[4]) for row in shape]
-        case "cvep":
-            return [(row[0], dict(row[1])) for row in shape]
-    return shape.copy()
+            hosted = self.hosting.load(
+                loading.candidate,
+                loading.manifest,
+                loading.level,
+                loading.resident,
+                retry=loading.is_retried,
+            )
+        except PluginError as error:
+            self.fail(loading, Status.FAILED, error)
+        else:
+            loading.unregister()
+            loading.variants[()] = hosted.shapes
+            loading.hosted = hosted
+            loading.is_retried = False
+        finally:
+            loading.seconds += time.perf_counter() - started
 
 
 def _distribution(name: str | None) -> Distribution | None:

@@ -12,9 +12,8 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flask import has_request_context, request
@@ -22,6 +21,7 @@ from flask import has_request_context, request
 from .application import Site
 from .exceptions import PluginError, Problem, RequirementError, StateError, SwitchError
 from .following import Follower
+from .frozen import Frozen, replace
 from .loadings import Loading
 from .records import unknown
 from .reports import Report
@@ -32,8 +32,7 @@ POLL: Final = 0.005
 """Seconds between two looks at what the other workers answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Frozen):
     """What a switch has done."""
 
     changed: tuple[str, ...]
@@ -44,8 +43,7 @@ class Change:
     """Workers that didn't answer in time: they load what they need at their next request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Frozen):
     """What somebody asks for."""
 
     names: tuple[str, ...]
@@ -101,7 +99,7 @@ class Switchboard:
 
         """
         site = self.site
-        self._refuse_while_loading()
+        self.refuse_while_loading()
         with site.store.exclusive():
             state = self.follower.with_local(site.store.load())
             if state == site.state:
@@ -116,40 +114,42 @@ class Switchboard:
                 silent: tuple[str, ...] = ()
                 if order.wanted is WantedState.ENABLED:
                     silent = self._others(order.by, new, changed)
-                self.follower.audit.write(order.entry("intent", changed=sorted(changed)))
+                confirm = self.follower.audit.begin(order.entry("intent", changed=sorted(changed)))
             except PluginError as error:
-                self._undo(order, state, error)
+                self.undo(order.entry(""), state, error)
                 raise
-            stored = self._store(order, state, new)
+            stored = self._store(order, state, new, confirm)
             with site.lock:
                 site.publish(replace(snapshot, generation=stored.generation), stored)
                 site.seen = site.store.hint
-            self._note(order.entry("done", changed=sorted(changed), generation=stored.generation))
+            self.note(order.entry("done", changed=sorted(changed), generation=stored.generation))
         return Change(changed=tuple(sorted(changed)), generation=stored.generation, silent=silent)
 
-    def _refuse_while_loading(self) -> None:
+    def refuse_while_loading(self) -> None:
+        """Raise PluginError if this very thread is loading plugins."""
         if self.site.is_preparing:
             raise PluginError(
                 "plugins can't be switched by one that is just being loaded: do it later, in a "
                 "request, command or job"
             )
 
-    def _store(self, order: Order, state: State, new: State) -> State:
+    def _store(self, order: Order, state: State, new: State, confirm: Callable[[], None]) -> State:
+        """Store `new`, once the intent is on the disk: `confirm` waits for that."""
         try:
-            stored = self.site.store.swap(new.generation, new)
+            stored = self.site.store.swap(new.generation, new, confirm)
         except StateError as error:
-            self._undo(order, state, error)
+            self.undo(order.entry(""), state, error)
             raise
         self.follower.local = {}  # stored now, or released
         return stored
 
-    def _undo(self, order: Order, state: State, error: PluginError) -> None:
+    def undo(self, entry: Mapping[str, Any], state: State, error: PluginError) -> None:
         """Bring the process back to what is stored: what was tried left only loaded code."""
         with self.site.lock, suppress(PluginError):
             self.site.prepare(state, lambda _loading: None)
-        self._note(order.entry(f"refused: {error}"))
+        self.note({**entry, "result": f"refused: {error}"})
 
-    def _note(self, entry: Mapping[str, Any]) -> None:
+    def note(self, entry: Mapping[str, Any]) -> None:
         """Add to the audit what came of a switch that was announced there."""
         try:
             self.follower.audit.write(entry, durable=False)
@@ -162,7 +162,7 @@ class Switchboard:
         Raises `StateError` if the state, or the audit, can't be written.
         """
         site = self.site
-        self._refuse_while_loading()
+        self.refuse_while_loading()
         before = {row.name for row in site.current.plugins}
         with site.store.exclusive():
             with site.lock:
@@ -254,8 +254,8 @@ class Switchboard:
             rows = self._rows(state)
         changed |= {name for name in names - changed if _is_out(name, reports, state)}
         for name in changed:
-            if rows[name].own_fault is not None:
-                rows[name].reload()
+            if rows[name].has_failed:
+                rows[name].retry()
         made = self._draft(state, changed, WantedState.ENABLED)
         for row in made[2].plugins:
             if row.name in names and row.status is not Status.ACTIVE:
@@ -329,7 +329,7 @@ def _not_active(row: Loading, order: Order) -> PluginError:
         advice = "enable that one first, or take it along (cascade); nothing has changed"
         return RequirementError(replace(problem, advice=advice) for problem in row.error.problems)
     reason = row.reason
-    if row.module is not None and row.own_fault is not None:
+    if row.module is not None and row.has_failed:
         reason += "; what was imported of it stays: a mended version needs new processes"
     error = SwitchError(row.name, reason)
     error.__cause__ = row.error
@@ -343,7 +343,8 @@ def _missing(names: Iterable[str], rows: Mapping[str, Loading]) -> list[str]:
 
 def _are_unread(names: Iterable[str], rows: Mapping[str, Loading]) -> bool:
     """Tell whether what is known of some of `names` is older than what enabling would import."""
-    return any(rows[name].module is None for name in {*names, *_required(names, rows)})
+    needed = {*names, *_required(names, rows)}
+    return any(rows[name].module is None and rows[name].hosted is None for name in needed)
 
 
 def _is_out(name: str, reports: Iterable[Report], state: State) -> bool:

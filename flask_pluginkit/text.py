@@ -58,6 +58,8 @@ def clean(text: object, limit: int = 500, *, multiline: bool = False) -> str:
     that is longer than `limit` characters ends with an ellipsis. Anything that isn't text is
     converted; an object whose conversion fails is shown as its type. Never raises.
     """
+    if type(text) is str and len(text) <= limit and text.isprintable():
+        return text  # nearly all are
     plain = _converted(text)
     if not plain.isprintable():
         plain = _LINE_END.sub("\n", _ESCAPE_SEQUENCE.sub("", plain))
@@ -119,6 +121,8 @@ def as_text(value: object) -> str | None:
 
     Runs no code of others. (For `isinstance` a lazy proxy of a text is a str, but it isn't.)
     """
+    if type(value) is str:
+        return value  # nearly always
     return str.__str__(cast("str", value)) if issubclass(type(value), str) else None
 
 

@@ -27,10 +27,10 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from .frozen import Frozen
 from .text import UnusableText, as_text, describe
 from .version import __version__
 
@@ -78,8 +78,7 @@ _SIMPLE: Final = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){2
 """Versions that semver needn't be asked about: no prerelease, no build metadata."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparator:
+class Comparator(Frozen, kw_only=False):
     """One comparison with a version."""
 
     operator: Operator
@@ -91,8 +90,7 @@ class Comparator:
         return _COMPARE[self.operator](version, self.version)
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRange:
+class VersionRange(Frozen, kw_only=False):
     """A set of semantic versions; made by `parse`, equal if its comparisons are.
 
     ``str()`` gives what its author wrote, without blanks; parsing that gives an equal range.
@@ -100,7 +98,11 @@ class VersionRange:
 
     comparators: tuple[Comparator, ...]
     """All that a version must meet; ``^`` and ``~`` have become two."""
-    text: str = field(compare=False)
+    text: str
+
+    def compared(self) -> tuple[object, ...]:
+        """Return the comparisons, however their author wrote them."""
+        return (self.comparators,)
 
     @classmethod
     def parse(cls, text: object) -> VersionRange:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from live import FULL, Site, Switched, Switcher, places_of_packages, served, wait_until
+from live import FULL, PATIENCE, Site, Switched, Switcher, places_of_packages, served, wait_until
 from loads import Load, assert_right, late, mixed
 from servers import answers, free_port, running
 from sites import SMALL, write_site, write_small_plugin
@@ -153,7 +153,10 @@ def follow_under_load(site: Site, count: int = 1) -> None:
     write_small_plugin(site.folder, "fresh")
     load = Load(site.port, is_fresh=True)
     with load.running(), switching(site) as switches:
-        wait_until(lambda: len(switches) > 10 * ROUNDS and len(load.answers) > 100 * ROUNDS)
+        wait_until(
+            lambda: len(switches) > 10 * ROUNDS and len(load.answers) > 100 * ROUNDS,
+            seconds=PATIENCE + 5 * ROUNDS,  # half a second for each is what an idle machine takes
+        )
     assert_right(load, switches)
     with Switcher(site.folder, site.env) as switcher:
         told = switcher.ask("enable", "fresh")

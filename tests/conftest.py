@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, settings
+from reach import reaches_flask
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 
 import flask_pluginkit
@@ -27,6 +30,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+# The matrix runs the tests seven times more: there, what differs between versions is looked for.
+if examples := os.environ.get("PLUGINKIT_TEST_EXAMPLES"):
+    settings.register_profile("matrix", settings.default, max_examples=int(examples))
+    settings.load_profile("matrix")
+
+FOLDERS = itertools.count()
+"""The numbers of the tests' folders."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,14 +50,47 @@ def _helper_threads_rest() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _own_instance_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_power_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Don't wait for the disk: what a kill leaves is the same, and no test cuts the power."""
+    monkeypatch.setattr(os, "fsync", os.fstat)  # which fails as well where nothing is open
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the test's own; pytest looks through all the others for a free number first."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    return tmp_path_factory.mktemp(f"{name}_{next(FOLDERS)}", numbered=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_instance_folder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let applications without an instance folder of their own keep their state in the test's."""
-    monkeypatch.setattr(Flask, "auto_find_instance_path", lambda _app: str(tmp_path / "instance"))
+
+    def instance_path(_app: Flask) -> str:
+        # asked for only now, as most tests need no folder
+        folder: Path = request.getfixturevalue("tmp_path")
+        return str(folder / "instance")
+
+    monkeypatch.setattr(Flask, "auto_find_instance_path", instance_path)
 
 
-def pytest_report_header() -> str:
-    """Say which copy of the package is being tested."""
-    return f"flask_pluginkit {flask_pluginkit.__version__} from {package_folder()}"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which copy of the package is being tested, and what is left to other runs."""
+    lines = [f"flask_pluginkit {flask_pluginkit.__version__} from {package_folder()}"]
+    if chosen := config.getoption("markexpr"):
+        lines.append(
+            f"ONLY TESTS THAT ARE: {chosen}; the others run elsewhere (see pyproject.toml)"
+        )
+    lines.append(f"hypothesis: {settings().max_examples} examples of a test (effort.py)")
+    return lines
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what is the same with every version of Flask, and what is the kernel's doing."""
+    if not reaches_flask(item.path):
+        item.add_marker("flaskless")
+    if item.path.name.startswith("test_sandbox"):
+        item.add_marker("kernel")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

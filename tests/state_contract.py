@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from state_parts import in_a_fork
 
 from flask_pluginkit.exceptions import StateConflictError, StateError
+from flask_pluginkit.frozen import replace
 from flask_pluginkit.state.base import Quarantine, State, StateStore, WantedState
 
 ENABLED = WantedState.ENABLED

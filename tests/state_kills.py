@@ -9,10 +9,10 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from state_parts import DISABLED, ENABLED, Place
 
+from flask_pluginkit.frozen import replace
 from flask_pluginkit.state.audit import Audit
 from flask_pluginkit.state.base import Quarantine, State
 from flask_pluginkit.state.files import FileStateStore

@@ -6,10 +6,11 @@ import itertools
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flask_pluginkit.frozen import replace
 from flask_pluginkit.state.base import State, StateStore, WantedState
 from flask_pluginkit.state.files import FileStateStore
 

@@ -38,6 +38,8 @@ class Row:
     status: Status = Status.ACTIVE
     wanted: WantedState = WantedState.ENABLED
     reason: str = ""
+    isolation: str = "trusted"
+    confinement: str = "trusted"
 
 
 @dataclass
@@ -195,6 +197,8 @@ def test_the_list_as_json_has_everything(manager: Manager, run: Run) -> None:
             "status": "quarantined",
             "wanted": "enabled",
             "reason": "too many\nfaults",
+            "isolation": "trusted",
+            "confinement": "trusted",
         },
         {
             "name": "shop",
@@ -202,6 +206,8 @@ def test_the_list_as_json_has_everything(manager: Manager, run: Run) -> None:
             "status": "disabled",
             "wanted": "disabled",
             "reason": "",
+            "isolation": "trusted",
+            "confinement": "trusted",
         },
     ]
 
@@ -259,14 +265,14 @@ def test_an_unknown_plugin_is_refused_before_anything_changes(manager: Manager, 
     result = run("disable", "hello", "shap")
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert result.stderr == "Error: there is no plugin named 'shap'; did you mean 'shop'?\n"
+    assert result.stderr == "Error: No plugin named shap was found; did you mean 'shop'?\n"
     assert manager.asked == []
 
 
 def test_a_plugin_unlike_all_others_is_refused_without_a_guess(run: Run) -> None:
     """Nothing is suggested that nobody can have meant; what was typed is made printable."""
     result = run("enable", "\x1b[31mxyzzy\x1b[0m")
-    assert result.stderr == "Error: there is no plugin named 'xyzzy'\n"
+    assert result.stderr == "Error: No plugin named xyzzy was found\n"
 
 
 @pytest.mark.parametrize("arguments", [("enable", "hello"), ("disable", "hello"), ("workers",)])

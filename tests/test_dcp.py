@@ -268,3 +268,31 @@ def test_a_function_may_push_another_one_while_it_is_emitted() -> None:
     manager.push("visits", first)
     assert manager.emit("visits") == "first"
     assert manager.emit("visits") == "firstsecond"
+
+
+def test_who_comes_live_has_its_place_in_plugin_order(host: Host) -> None:
+    """At both ends, for what plugins register and what they push when all is ready."""
+    for name in "abc":
+        body = f"""
+from flask_pluginkit import push_dcp
+
+def on_app_ready(app):
+    push_dcp("end", lambda: "{name} ready ")
+    push_dcp("start", lambda: "{name} ready ", "left")
+
+def register():
+    return {{"dcp": [
+        {{"event": "end", "callback": lambda: "{name} "}},
+        {{"event": "start", "callback": lambda: "{name} ", "position": "before"}},
+    ]}}
+"""
+        host.plugin(name, body, state="disabled")
+    host.start(live=False)
+    host.pm._dcp_manager.push("end", lambda: "host")
+    for name in "cab":
+        host.pm.enable_plugin(name)
+    assert host.render("{{ emit_dcp('end') }}") == "a b c a ready b ready c ready host"
+    assert host.render("{{ emit_dcp('start') }}") == "c ready b ready a ready c b a "
+    host.pm.disable_plugin("b")
+    assert host.render("{{ emit_dcp('end') }}") == "a c a ready c ready host"
+    assert host.pm._dcp_manager.owners("end") == ("a", "b", "c", "a", "b", "c")

@@ -52,7 +52,7 @@ def test_every_dunder_is_in_the_guide(dunder: str) -> None:
     "name",
     [
         name
-        for name in vars(PluginManager)
+        for name in dir(PluginManager)
         if not name.startswith(("_", "get_enabled_")) or name == "get_enabled_plugins"
     ],
 )

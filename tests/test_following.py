@@ -14,14 +14,27 @@ import pytest
 from hosts import Host, clean_imports, host
 
 from flask_pluginkit.following import Follower
+from flask_pluginkit.frozen import replace
 from flask_pluginkit.pulse import PULSE
 from flask_pluginkit.snapshot import Status
+from flask_pluginkit.state.base import WantedState
+from flask_pluginkit.state.files import FileStateStore
 from flask_pluginkit.state.hint import Hint
 
 __all__ = ["clean_imports", "host"]
 
 NOTHING = "def register():\n    return {}\n"
 NAV = "def register():\n    return {{'tep': {{'nav': {0!r}}}}}\n"
+PICKY = """
+from pathlib import Path
+
+calls = []
+def register():
+    calls.append(1)
+    if Path(__file__).with_name("fails").exists():
+        raise RuntimeError("not now")
+    return {"tep": {"nav": "a"}}
+"""
 GUARD = """
 faults = []
 def guard():
@@ -290,6 +303,73 @@ def test_a_silent_worker_finds_what_is_new_on_the_disk(host: Host) -> None:
     twin.get("/")
     assert status(twin, "late") == "active"
     assert twin.render("{{ emit_tep('nav') }}") == "late"
+
+
+def fails(host: Host) -> Path:
+    """The file that makes the plugin fail as long as it is there."""
+    return host.folder / "plugins" / "a" / "fails"
+
+
+def want(host: Host, name: str) -> None:
+    """Enable a plugin as another process does that this worker didn't answer."""
+    site = host.pm._site()
+    store = FileStateStore(None, site.control)
+    store.know(site.startup.folders)
+    with store.exclusive():
+        state = store.load()
+        wanted = {**state.wanted, name: WantedState.ENABLED}
+        store.swap(state.generation, replace(state, wanted=wanted))
+    host.get("/")
+
+
+def fail_when_followed(host: Host) -> None:
+    """A worker fails at what was enabled while it was silent."""
+    for name in "bc":
+        off(host, name, NAV.format(name))
+    off(host, "a", PICKY)
+    host.start(strict=False, live=True)
+    host.get("/")
+    fails(host).touch()
+    want(host, "a")
+    assert status(host, "a") == "failed"
+
+
+def test_what_failed_while_it_was_followed_is_tried_again_at_the_next_change(host: Host) -> None:
+    """Whatever that change is about: the other workers have the plugin."""
+    fail_when_followed(host)
+    fails(host).unlink()
+    follower(host).beat()
+    assert status(host, "a") == "failed"
+    want(host, "b")
+    follower(host).beat()
+    assert status(host, "a") == "active"
+    assert host.render("{{ emit_tep('nav') }}") == "ab"
+
+
+def test_what_fails_again_is_tried_once_for_each_change(host: Host) -> None:
+    """And goes on being tried, as long as it is wanted."""
+    fail_when_followed(host)
+    for name, calls in (("b", 2), ("c", 3)):
+        want(host, name)
+        for _ in range(3):
+            follower(host).beat()
+        assert len(host.module("a").calls) == calls
+        assert status(host, "a") == "failed"
+
+
+def test_what_failed_at_the_start_waits_for_being_enabled(host: Host) -> None:
+    """It may be broken in every worker, and importing it may take its time."""
+    host.plugin("a", PICKY)
+    fails(host).touch()
+    off(host, "b", NAV.format("b"))
+    host.start(strict=False, live=True)
+    host.get("/")
+    fails(host).unlink()
+    want(host, "b")
+    follower(host).beat()
+    assert status(host, "a") == "failed"
+    host.pm.enable_plugin("a")
+    assert status(host, "a") == "active"
 
 
 @pytest.mark.parametrize("is_new", [True, False])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hosts import Host, clean_imports, host
 
 from flask_pluginkit import always_open
+from flask_pluginkit.frozen import replace
 from flask_pluginkit.state.base import Quarantine
 
 __all__ = ["clean_imports", "host"]
@@ -182,4 +182,20 @@ def test_the_request_that_is_on_its_way_isnt_shut(host: Host) -> None:
     host.app.add_url_rule("/switch", "switch", switching)
     prepared(host)
     assert host.get("/switch?user=1") == "page"
+    assert host.open("/page?user=1").status_code == 503
+
+
+def test_pages_are_shut_by_a_guard_that_another_plugin_reworked(host: Host) -> None:
+    """What ``on_app_ready`` registered guards nothing, and isn't all that there is."""
+    body = (
+        GUARD + '\ndef on_app_ready(app):\n    app.add_url_rule("/mine", "mine", lambda: "mine")\n'
+    )
+    host.plugin("guard", body)
+    rework = "lambda value: {**value, 'after_request': lambda response: response}"
+    host.plugin(
+        "other", f"def register():\n    return {{'p3': {{'guard': {{'hep': {rework}}}}}}}\n"
+    )
+    prepared(host)
+    assert host.open("/page").status_code == 401
+    take_out(host, "guard")
     assert host.open("/page?user=1").status_code == 503

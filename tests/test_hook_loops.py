@@ -339,3 +339,46 @@ def test_times_add_up(home: Home, call: Caller) -> None:
     meter = chain.hooks[0].meter
     assert meter.calls == 2
     assert meter.total > meter.slowest >= 0.02
+
+
+# ---- what is counted once for all ------------------------------------------------------------
+
+
+def test_counts_outlive_the_chain(home: Home) -> None:
+    """A switch makes another one of the same hooks, and what was called was called."""
+    chain = chain_of(home, lambda: None, lambda: None)
+    meters = [hook.meter for hook in chain.hooks]
+    again = Chain(chain.hooks[:1], chain.rows[:1])
+    for each in (chain, chain, again):
+        call_until_answered(each)
+    assert [meter.calls for meter in meters] == [3, 2]
+    del chain, each
+    call_until_answered(again)
+    assert [meter.calls for meter in meters] == [4, 2]
+    assert [len(meter.tallies) for meter in meters] == [1, 0]
+
+
+def test_a_hook_that_stands_twice_in_a_chain_is_counted_twice(home: Home) -> None:
+    """Two functions of one plugin at one point share a meter."""
+    chain = chain_of(home, lambda: None)
+    meter = chain.hooks[0].meter
+    twice = Chain(chain.hooks * 2, chain.rows * 2)
+    call_until_answered(twice)
+    assert meter.calls == 2
+    del twice
+    assert meter.calls == 2
+
+
+def test_the_slowest_call_is_found_after_many_fast_ones(home: Home) -> None:
+    """Also when the loop has learned which times are nothing new to any of its functions."""
+    event = threading.Event()
+    pauses = [0.02]
+    chain = chain_of(home, lambda: None, lambda: event.wait(pauses[0]) and None)
+    call_in_turn(chain, None, ())
+    pauses[0] = 0.0
+    for _ in range(300):
+        call_in_turn(chain, None, ())
+    assert chain.tally.least > 0
+    pauses[0] = 0.04
+    call_in_turn(chain, None, ())
+    assert chain.hooks[1].meter.slowest >= 0.04

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException
@@ -20,10 +21,15 @@ PARTS = ["a", "b", "<x>", "<int:x>", "<any(a, b):x>", "<float:x>", "<path:x>", "
 SEGMENTS = ["a", "b", "1", "1.5", "c-d", "d.txt", "é", ""]
 
 
+def snapshot(live: set[int]) -> Any:
+    """What stands for a snapshot that has these rules, in the order of their numbers."""
+    routes = [SimpleNamespace(rule=SimpleNamespace(serial=serial)) for serial in sorted(live)]
+    return SimpleNamespace(rules=live, routes=routes, serial=hash(frozenset(live)))
+
+
 def live_rule(text: str, endpoint: str, live: set[int], **options: Any) -> Rule:
     """A rule that is live while its serial number is in `live`."""
-    pin = cast("Any", lambda: SimpleNamespace(rules=live))
-    return make_live(Rule(text, endpoint=endpoint, **options), pin, None)
+    return make_live(Rule(text, endpoint=endpoint, **options), lambda: snapshot(live), None)
 
 
 def adopt(url_map: Map, rules: list[Rule]) -> None:
@@ -33,10 +39,10 @@ def adopt(url_map: Map, rules: list[Rule]) -> None:
     cast("LiveMap", url_map).adopt(rules)
 
 
-def live_map(rules: list[Rule]) -> Map:
+def live_map(rules: list[Rule], live: set[int]) -> Map:
     """A map in use."""
     url_map = Map(rules)
-    attach(url_map, lambda _rule: None, lambda: None)
+    attach(url_map, lambda: snapshot(live), lambda _rule: None, lambda: None)
     url_map.update()
     return url_map
 
@@ -88,7 +94,7 @@ def arguments(row: Any) -> tuple[str, str, dict[str, Any]]:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(rows=RULES, data=st.data())
 def test_a_map_that_grew_answers_as_one_built_at_once(rows: list[Any], data: Any) -> None:
     """Whatever was there before, and in however many steps the rest came."""
@@ -102,7 +108,7 @@ def test_a_map_that_grew_answers_as_one_built_at_once(rows: list[Any], data: Any
         return rules
 
     first = [Rule(text, endpoint=end, **rest) for text, end, rest in map(arguments, rows[:cut])]
-    grown = live_map(first)
+    grown = live_map(first, live)
     for these in (rows[cut:further], rows[further:]):
         adopt(grown, made(these))
     scratch = Map([Rule(text, endpoint=end, **rest) for text, end, rest in map(arguments, rows)])
@@ -121,7 +127,7 @@ def test_a_map_that_grew_answers_as_one_built_at_once(rows: list[Any], data: Any
 def test_the_map_may_be_updated_after_it_grew() -> None:
     """As when the application adds a route late; nothing is lost."""
     live: set[int] = set()
-    url_map = live_map([Rule("/a", endpoint="a")])
+    url_map = live_map([Rule("/a", endpoint="a")], live)
     rule = live_rule("/b", "b", live)
     adopt(url_map, [rule])
     live.add(cast("Any", rule).serial)
@@ -132,7 +138,7 @@ def test_the_map_may_be_updated_after_it_grew() -> None:
 def test_a_rule_that_is_adopted_is_nowhere_until_it_is_live() -> None:
     """It changes no answer half way in."""
     live: set[int] = set()
-    url_map = live_map([Rule("/<x>", endpoint="all")])
+    url_map = live_map([Rule("/<x>", endpoint="all")], live)
     rule = live_rule("/a", "a", live, methods=["POST"])
     adopt(url_map, [rule])
     assert answer(url_map, "/a") == ("all", {"x": "a"})
@@ -158,7 +164,7 @@ def test_requests_are_matched_right_while_rules_join() -> None:
     live: set[int] = set()
     texts = [f"/{name}/<{kind}x>/{name}" for name in "abcdef" for kind in ("", "int:", "float:")]
     texts += [f"/{name}/<path:x>" for name in "abcdef"]
-    url_map = live_map([Rule(text, endpoint=text) for text in texts])
+    url_map = live_map([Rule(text, endpoint=text) for text in texts], live)
     wanted = {
         path: answer(url_map, path)
         for name in "abcdef"

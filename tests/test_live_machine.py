@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from effort import examples
+from flask import g, render_template_string, url_for
 from hosts import Host
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from werkzeug.exceptions import ImATeapot
 
 from flask_pluginkit.exceptions import PluginError
 from flask_pluginkit.following import Follower
@@ -36,7 +39,13 @@ class Made:
     on: str | None
     fails: str | None
     shares: bool
+    """Whether names are ones that others have as well."""
+    shares_blueprint: bool
     guards: bool
+    overlaps: bool
+    """Whether routes match what those of others match, equally well."""
+    moves: bool
+    """Whether ``p3`` puts another's blueprint elsewhere, too."""
 
     def write(self, host: Host, name: str) -> None:
         """Write it."""
@@ -58,11 +67,31 @@ class Made:
                 f"{{'rule': '/on_{name}', 'view_func': view, 'endpoint': 'on_{name}', "
                 f"'_blueprint': {on!r}}}"
             )
-        p3 = f"{{{self.p3!r}: {{'tep': again, 'filter': more}}}}" if self.p3 else "{}"
+        if self.overlaps:
+            rules = (
+                "/over/<x>",
+                "/over/<any(a, b):x>",
+                "/over/<string(length=1):x>",
+                "/over/<path:x>",
+            )
+            views.append(
+                f"{{'rule': {rules[NAMES.index(name)]!r}, 'view_func': lambda x: {name!r}, "
+                f"'endpoint': 'over_{name}'}}"
+            )
+        bep = ", 'bep': move" if self.moves else ""
+        p3 = f"{{{self.p3!r}: {{'tep': again, 'filter': more{bep}}}}}" if self.p3 else "{}"
+        blueprint = "bp_a" if self.shares_blueprint else f"bp_{name}"
         return f"""
-from flask import Blueprint
+import click
+from flask import Blueprint, g, request_started
 if {self.fails == "import"}:
     raise RuntimeError("import")
+
+@click.command("do_{shared}")
+def command():
+    pass
+
+seen = []
 
 def view():
     return {name!r}
@@ -74,15 +103,27 @@ def again(teps):
 def more(filters):
     return [*filters, ("from_{name}", str)]
 
+def move(bep):
+    return {{**bep, "prefix": "/moved"}} if bep else bep
+
+def note(*args):
+    g.seen = [*g.get("seen", ()), {name!r}]
+
 def on_app_ready(app):
     if {self.fails == "ready"}:
         raise RuntimeError("ready")
     app.add_url_rule("/ready_{name}", "ready_{name}", view)
     app.jinja_env.globals["global_{shared}"] = {name!r}
+    app.url_value_preprocessor(note)
+    app.context_processor(lambda: {{"processed": {name!r}}})
 
-blueprint = Blueprint("bp_{name}", __name__, url_prefix="/bp_{name}")
+blueprint = Blueprint({blueprint!r}, __name__, url_prefix="/bp_{name}")
 blueprint.add_url_rule("/", "index", view)
 blueprint.app_errorhandler(404)(lambda error: ({name!r} + " knows nothing", 404))
+blueprint.errorhandler(ZeroDivisionError)(lambda error: "{name} " + "".join(g.seen))
+blueprint.add_url_rule("/fail", "fail", lambda: str(1 / 0))
+blueprint.before_app_request(note)
+blueprint.app_url_defaults(lambda endpoint, values: values.setdefault("who", {name!r}))
 
 def register():
     if {self.fails == "register"}:
@@ -96,6 +137,11 @@ def register():
         "dcp": {{"visits": lambda: {name!r}}},
         "hep": {{"before_request": lambda: None}} if {self.guards} else {{}},
         "p3": {p3},
+        "test": [("t_shared", lambda value: value == {name!r})],
+        "global": {{"g_{shared}": {name!r}}},
+        "errhandler": {{418: lambda error: {name!r}}},
+        "cli": [command],
+        "signal": [(request_started, lambda sender: seen.append({name!r}))],
     }}
 """
 
@@ -109,10 +155,14 @@ MADE = st.builds(
     on=st.none() | st.sampled_from(NAMES),
     fails=st.sampled_from([None, None, None, None, "import", "register", "ready"]),
     shares=st.booleans(),
+    shares_blueprint=st.sampled_from([False, False, True]),
     guards=st.booleans(),
+    overlaps=st.booleans(),
+    moves=st.booleans(),
 )
 PATHS = [
-    *("/", "/shared", "/nowhere"),
+    *("/", "/shared", "/nowhere", "/over/a", "/over/b", "/over/z", "/over/a/b", "/moved/"),
+    *(f"/{place}/fail" for place in ("moved", *(f"bp_{name}" for name in NAMES))),
     *(f"/{place}{name}" for name in NAMES for place in ("", "ready_", "on_", "bp_")),
     *(f"/bp_{one}/{rest}" for one in NAMES for rest in ("", *(f"on_{two}" for two in NAMES))),
     *(f"/bp_{one}/bp_{two}/" for one in NAMES for two in NAMES if one != two),
@@ -138,7 +188,12 @@ def look(host: Host) -> dict[str, Any]:
     page = (
         "{{ emit_tep('nav') }}|"
         "{% if 'f_shared' is filter %}{{ 1|f_shared }}{% endif %}|"
-        + "".join(f"{{{{ c_{name} }}}}{{{{ global_{name} }}}}|" for name in (*NAMES, "shared"))
+        "{% if 't_shared' is test %}{{ 'a' is t_shared }}{{ 'b' is t_shared }}{% endif %}"
+        "{{ processed }}|"
+        + "".join(
+            f"{{{{ c_{name} }}}}{{{{ global_{name} }}}}{{{{ g_{name} }}}}|"
+            for name in (*NAMES, "shared")
+        )
     )
     return {
         "plugins": [
@@ -154,15 +209,55 @@ def look(host: Host) -> dict[str, Any]:
         "answers": {path: (answer.status_code, answer.text) for path, answer in answers.items()},
         "active": list(snapshot.active),
         "closed": snapshot.closed,
-        "page": host.render(page),
-        "dcp": sorted(host.render("{{ emit_dcp('visits') }}")),
+        "page": rendered(host, page),
+        "dcp": host.render("{{ emit_dcp('visits') }}"),
         "owners": dict(snapshot.owners),
         "conflicts": sorted(map(str, snapshot.conflicts)),
+        "urls": urls(host),
+        "seen": seen(host),
+        "commands": [
+            (name, sorted(getattr(app.cli.commands[name], "commands", ())))
+            for name in sorted(app.cli.commands)
+        ],
+        "tests": sorted(app.jinja_env.tests),
+        "teapot": handled(host),
         "filters": sorted(app.jinja_env.filters),
         "globals": sorted(app.jinja_env.globals),
         "blueprints": sorted(app.blueprints),
         "endpoints": sorted(f"{one} {one.endpoint}" for one in app.url_map.iter_rules()),
     }
+
+
+def rendered(host: Host, page: str) -> str:
+    """A page of the application, with all that context processors give."""
+    with host.app.app_context():
+        return render_template_string(page)
+
+
+def urls(host: Host) -> list[str]:
+    """The URLs that are built for each endpoint, as far as they need nothing."""
+    with host.app.test_request_context():
+        return [
+            url_for(rule.endpoint) for rule in host.app.url_map.iter_rules() if not rule.arguments
+        ]
+
+
+def seen(host: Host) -> list[str]:
+    """Whom one request passes, and who hears of it."""
+    modules = [row.module for row in host.pm.plugins if row.module is not None]
+    for module in modules:
+        vars(module)["seen"] = []
+    with host.app.test_request_context("/over/a"):
+        host.app.preprocess_request()
+        passed = list(g.get("seen", ()))
+    host.get("/")
+    return [*passed, *(name for module in modules for name in module.seen)]
+
+
+def handled(host: Host) -> str:
+    """What an error that several claim becomes."""
+    with host.app.test_request_context():
+        return str(host.app.handle_user_exception(ImATeapot()))
 
 
 def differences(found: Any, wanted: Any) -> Any:
@@ -299,7 +394,7 @@ def _by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 TestLive = Live.TestCase
 TestLive.settings = settings(
-    max_examples=12,
+    max_examples=examples(12),
     stateful_step_count=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -7,7 +7,7 @@ import string
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,8 @@ class Site:
         self.settled = 0
         self.recorded: list[Rule] = []
         self.map: Any = Map(list(own), **options)
-        self.detach = attach(self.map, self.recorded.append, self.settle)
+        self.routes: list[Any] = []
+        self.detach = attach(self.map, self.pin, self.recorded.append, self.settle)
 
     def settle(self) -> None:
         """Count."""
@@ -34,7 +35,9 @@ class Site:
 
     def pin(self) -> Any:
         """What stands for a snapshot."""
-        return SimpleNamespace(rules=self.rules)
+        routes = [route for route in self.routes if route.rule.serial in self.rules]
+        serial = hash(tuple(route.rule.serial for route in routes))
+        return SimpleNamespace(rules=self.rules, routes=routes, serial=serial)
 
     def add(self, *rules: Rule, live: bool = True) -> list[LiveRule]:
         """Add plugins' rules to the map."""
@@ -42,6 +45,7 @@ class Site:
         for rule in made:
             rule.bind(self.map)
         self.map.adopt(made)
+        self.routes += [SimpleNamespace(rule=rule) for rule in made]
         if live:
             self.rules |= {rule.serial for rule in made}
         return made
@@ -318,7 +322,7 @@ def test_settling_may_look_at_the_map_itself() -> None:
         seen.append(matched(site, "/"))
 
     site.detach()
-    attach(site.map, site.recorded.append, settle)
+    attach(site.map, site.pin, site.recorded.append, settle)
     assert matched(site, "/") == "home"
     assert (seen, site.settled) == (["home"], 1)
 
@@ -334,7 +338,7 @@ def test_a_settling_that_fails_is_tried_again() -> None:
             raise error
 
     site.detach()
-    attach(site.map, site.recorded.append, settle)
+    attach(site.map, site.pin, site.recorded.append, settle)
     with pytest.raises(RuntimeError, match="no"):
         matched(site, "/")
     assert matched(site, "/") == "home"
@@ -351,7 +355,7 @@ def test_threads_wait_until_the_map_has_settled() -> None:
         site.add(*(Rule(f"/{n}", endpoint="plugin") for n in range(200)))
 
     site.detach()
-    attach(site.map, site.recorded.append, settle)
+    attach(site.map, site.pin, site.recorded.append, settle)
 
     def ask(_number: int) -> str:
         start.wait(10)
@@ -366,7 +370,7 @@ def test_detaching_gives_the_map_its_class_back() -> None:
     """And nothing is left on it."""
     plain: Any = Map([Rule("/", endpoint="home")])
     before = {name: id(value) for name, value in vars(plain).items()}
-    detach = attach(plain, print, lambda: None)
+    detach = attach(plain, cast("Any", None), print, lambda: None)
     assert isinstance(plain, LiveMap)
     detach()
     assert type(plain) is Map

@@ -15,11 +15,12 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import Rule, Submount
 
 from flask_pluginkit.breaker import Breaker, Limits
-from flask_pluginkit.live.keeping import RECORDING
-from flask_pluginkit.live.recorder import FUNCTION_LISTS, FUNCTION_TABLES, Recording, Tables
+from flask_pluginkit.building import build
+from flask_pluginkit.live.keeping import FUNCTION_LISTS, FUNCTION_TABLES, RECORDING
+from flask_pluginkit.live.recorder import Tables
+from flask_pluginkit.live.recording import Recording
 from flask_pluginkit.points import Contribution, ErrorHandler, Hook, Named, Route
 from flask_pluginkit.residents import Resident
-from flask_pluginkit.snapshot import build
 
 EMPTY = build(None, 0, (), {}, "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -342,3 +343,15 @@ def test_in_strict_mode_an_unmet_requirement_is_raised(
         host.start(strict=True)
     assert isinstance(caught.value, VersionError | PEPError)
     assert "pluginkit" not in host.app.extensions
+
+
+def test_the_order_follows_a_manifest_that_has_changed(host: Host) -> None:
+    """What was found out once holds only as long as nobody requires something else."""
+    folder = host.plugin("a", NOTHING, state="disabled")
+    host.plugin("b", NOTHING)
+    host.start()
+    assert [row.name for row in host.pm.plugins] == ["a", "b"]
+    shutil.rmtree(folder)
+    host.plugin("a", NOTHING, state="disabled", requires={"b": ">=1"})
+    host.pm.rescan()
+    assert [row.name for row in host.pm.plugins] == ["b", "a"]

@@ -11,7 +11,9 @@ import pytest
 from blinker import Signal
 from flask import Flask, before_render_template, g, render_template_string, template_rendered
 from hosts import Host, clean_imports, host
+from jinja2 import pass_context
 from jinja2.nativetypes import NativeEnvironment
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from flask_pluginkit.live.slots import is_pure
@@ -359,6 +361,36 @@ def test_a_host_with_native_types(host: Host) -> None:
     pm = host.start()
     with host.app.app_context():
         assert pm.emit_tep("s") == "[1]23"
+
+
+def test_a_function_that_asks_for_all_variables_gets_all(host: Host) -> None:
+    """Those of the emit, of the plugins and the globals, by whichever name it asks."""
+
+    @pass_context
+    def known(context: Context) -> str:
+        everything = context.get_all()
+        assert everything == {**context.parent, **context.vars}
+        return ",".join(name for name in ("v", "config", "range") if name in everything)
+
+    host.app.jinja_env.globals["known"] = known
+    fill(host, "{{ known() }}")
+    host.start()
+    assert emitted(host, v=1) == "v,config,range"
+
+
+def test_what_a_function_puts_into_all_variables_stays_in_its_slot(host: Host) -> None:
+    """What all slots share is nobody's to change."""
+
+    @pass_context
+    def leave(context: Context) -> str:
+        before = "left" in context
+        context.get_all()["left"] = True
+        return str(before)
+
+    host.app.jinja_env.globals["leave"] = leave
+    fill(host, "{{ leave() }}")
+    host.start()
+    assert [emitted(host), emitted(host)] == ["False", "False"]
 
 
 # ---- compiled once ---------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +23,7 @@ from markupsafe import Markup
 
 from flask_pluginkit import PluginManager
 from flask_pluginkit.application import Site
+from flask_pluginkit.frozen import replace
 from flask_pluginkit.live.slots import Slots, compile_code
 from flask_pluginkit.points import TemplatePart
 from flask_pluginkit.residents import Resident

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from values import built, named, plugin
 
+from flask_pluginkit.building import build
 from flask_pluginkit.ordering import make_order
 from flask_pluginkit.points import (
     Conflict,
@@ -18,13 +19,13 @@ from flask_pluginkit.points import (
     SignalReceiver,
     TemplatePart,
 )
+from flask_pluginkit.residents import Meter
 from flask_pluginkit.snapshot import (
     ENVIRON_KEY,
     PIN,
     TABLE_KINDS,
     Snapshot,
     Status,
-    build,
     pinned,
 )
 
@@ -38,7 +39,10 @@ def route(owner: str, rule: str, endpoint: str, *methods: str, serial: int = 1) 
 def hook(owner: str, table: str, name: str, *, recorded: bool = False) -> Hook:
     """A hook that is just its name."""
     function: Any = name
-    return Hook(owner=owner, table=table, scope=None, function=function, recorded=recorded)
+    meter = Meter(table)
+    return Hook(
+        owner=owner, table=table, scope=None, function=function, recorded=recorded, meter=meter
+    )
 
 
 def part(owner: str, text: str, order: str | None = None, *, is_file: bool = False) -> TemplatePart:
@@ -159,7 +163,12 @@ def test_a_refused_blueprint_takes_along_everything_that_came_with_it() -> None:
         named("b", "blueprint", "shop.cart", blueprint="shop", parent="shop"),
         named("b", "endpoint", "shop.cart.index", blueprint="shop.cart"),
         Hook(
-            owner="b", blueprint="shop", table="before_request_funcs", scope="shop", function=print
+            owner="b",
+            blueprint="shop",
+            table="before_request_funcs",
+            scope="shop",
+            function=print,
+            meter=Meter("before_request"),
         ),
         ErrorHandler(
             owner="b", blueprint="shop.cart", scope=None, code=404, error=KeyError, function=print

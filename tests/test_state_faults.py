@@ -9,7 +9,6 @@ import shutil
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from state_parts import (
 
 from flask_pluginkit.durable import Ownership
 from flask_pluginkit.exceptions import StateError
+from flask_pluginkit.frozen import replace
 from flask_pluginkit.state import markers
 from flask_pluginkit.state.base import Quarantine, State, WantedState
 from flask_pluginkit.state.files import FileStateStore

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -185,4 +186,4 @@ class Shared(RuleBasedStateMachine):
 
 
 TestShared: Any = Shared.TestCase
-TestShared.settings = settings(max_examples=40, stateful_step_count=25)
+TestShared.settings = settings(max_examples=examples(40), stateful_step_count=25)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from state_kills import SEVERAL, SINGLE, kill_writers, put, run_all
 from state_parts import DISABLED, ENABLED, Place, change
 
 from flask_pluginkit.exceptions import StateConflictError
+from flask_pluginkit.frozen import replace
 from flask_pluginkit.state.audit import Audit
 from flask_pluginkit.state.base import Quarantine, State, WantedState
 from flask_pluginkit.state.files import FileStateStore

@@ -755,7 +755,7 @@ def fails_at(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Callable[[], 
     def fail(*_args: Any, **_rest: Any) -> None:
         raise error
 
-    monkeypatch.setattr(durable, "replace", fail)
+    monkeypatch.setattr(durable, "stage", fail)
     return monkeypatch.undo
 
 

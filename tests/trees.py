@@ -69,11 +69,13 @@ def write_distribution(site: Path, name: str, *plugins: str) -> Path:
 def clean_imports(tmp_path: Path) -> Iterator[None]:
     """Undo what a test does to the import system with anything below its `tmp_path`."""
     path, finders, named = sys.path[:], sys.meta_path[:], set(FINDER.folders)
+    before = sys.modules.copy()
     yield
     for name in set(FINDER.folders) - named:
         forget(name)
+    new = {name: each for name, each in sys.modules.copy().items() if before.get(name) is not each}
     # first all of them: a namespace asks its parent package where it is
-    places = {name: _places(module) for name, module in sys.modules.copy().items()}
+    places = {name: _places(module) for name, module in new.items()}
     for name, found in places.items():
         if any(place.startswith(f"{tmp_path}/") for place in found):
             sys.modules.pop(name, None)

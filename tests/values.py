@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from flask_pluginkit.building import build
+from flask_pluginkit.bundles import bundle
 from flask_pluginkit.discovery import Candidate, Origin
 from flask_pluginkit.manifest import Manifest, PluginName, Requirement
 from flask_pluginkit.points import Contribution, Named
-from flask_pluginkit.snapshot import APPLICATION, Plugin, Snapshot, Status, build
+from flask_pluginkit.snapshot import APPLICATION, Plugin, Snapshot, Status
 from flask_pluginkit.state.base import WantedState
 from flask_pluginkit.versions import VersionRange
 
@@ -55,7 +57,7 @@ def plugin(
         manifest=manifest(name),
         wanted=WantedState.ENABLED,
         status=status,
-        contributions=contributions,
+        bundle=bundle(contributions),
         **rest,
     )
 

@@ -53,7 +53,7 @@ class Reserved:
         names = dicts["global"].own() if own_globals is dicts["global"] else own_globals
         claims += [("global", name) for name in (*names, *FLASK_CONTEXT)]
         claims += [("context", name) for name in (*names, *FLASK_CONTEXT)]
-        if any(getattr(i, "kind", "") == "command" for p in plugins for i in p.contributions):
+        if any(plugin.bundle.has_commands for plugin in plugins):
             claims += [("command", name) for name in reserved_names()]
         return dict.fromkeys((*claims, *self._routes), APPLICATION)
 

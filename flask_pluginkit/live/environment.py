@@ -6,6 +6,7 @@ It exists already when plugins are loaded, and others hold it: so it changes its
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
@@ -20,6 +21,7 @@ from jinja2.exceptions import (
     UndefinedError,
 )
 from jinja2.runtime import Context, Macro, Undefined
+from jinja2.utils import missing
 
 from flask_pluginkit.residents import OWNER
 from flask_pluginkit.snapshot import Snapshot
@@ -41,6 +43,27 @@ class LiveTemplate(Template):
     """
 
     _modules: Mapping[bool, tuple[int, TemplateModule]] = MappingProxyType({})
+
+    def new_context(
+        self,
+        vars: dict[str, Any] | None = None,  # noqa: A002 - Jinja's name
+        shared: bool = False,
+        locals: Mapping[str, Any] | None = None,  # noqa: A002 - likewise
+    ) -> Context:
+        """Return a context as Jinja does.
+
+        Plugins may have thousands of variables: they are copied as one, with the globals put
+        behind them, where Jinja would add one after the other to the globals.
+        """
+        if shared or locals or not vars or not isinstance(self.globals, ChainMap):
+            return super().new_context(vars, shared, locals)
+        environment, names = self.environment, dict(vars)
+        known: dict[str, Any] = {}
+        for layer in reversed(self.globals.maps):
+            known.update(layer)
+        for name, value in known.items():
+            names.setdefault(name, value)
+        return environment.context_class(environment, names, self.name, self.blocks, known)
 
     def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:
         if ctx is not None and ctx.globals_keys - self.globals.keys():
@@ -72,6 +95,62 @@ class OwnedContext(Context):
             return super().call(obj, *args, **kwargs)
         finally:
             OWNER.reset(token)
+
+
+class Layers:
+    """The variables of the parts of one slot: their own, over a dict that all slots share.
+
+    They are merged only for who asks for all of them: there may be thousands.
+    """
+
+    __slots__ = ("_merged", "common", "variables")
+
+    def __init__(self, common: dict[str, Any], variables: dict[str, Any]) -> None:
+        self.common = common
+        self.variables = variables
+        self._merged: dict[str, Any] | None = None
+
+    def merged(self) -> dict[str, Any]:
+        """Return all in one, always the same."""
+        if self._merged is None:
+            self._merged = self.common.copy()
+            self._merged.update(self.variables)
+        return self._merged
+
+
+class LayeredContext(OwnedContext):
+    """The context of one part of a slot, which looks names up in one layer after the other."""
+
+    def __init__(
+        self, environment: Environment, layers: Layers, name: str | None, blocks: dict[str, Any]
+    ) -> None:
+        super().__init__(environment, {}, name, blocks)
+        del self.parent
+        self.layers = layers
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "parent":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.parent = self.layers.merged()
+        return self.parent
+
+    def resolve_or_missing(self, key: str) -> Any:
+        """Look up a variable as Jinja does."""
+        if key in self.vars:
+            return self.vars[key]
+        layers = self.layers
+        if key in layers.variables:
+            return layers.variables[key]
+        return layers.common.get(key, missing)
+
+
+def layered_context(
+    environment: Environment, layers: Layers, name: str | None, blocks: dict[str, Any]
+) -> Context:
+    """Return a new context for a part; the application's class of contexts has its own ways."""
+    if getattr(environment, "plain_context", None) is Context:
+        return LayeredContext(environment, layers, name, blocks)
+    return environment.context_class(environment, layers.merged(), name, blocks)
 
 
 class LiveEnvironment(Environment):
@@ -111,6 +190,20 @@ class LiveEnvironment(Environment):
             return super().compile(*args, **kwargs)
         finally:
             COMPILING.reset(token)
+
+    def _load_template(self, name: str, globals: MutableMapping[str, Any] | None) -> Template:  # noqa: A002 - Jinja's name
+        """Load a template as Jinja does, once more if filters came while it was compiled.
+
+        Jinja keeps it after what had been kept before was forgotten.
+        """
+        offers = self.library.offers
+        while True:
+            before = offers()
+            template = super()._load_template(name, globals)
+            if offers() is before:
+                return template
+            if self.cache is not None:
+                self.cache.clear()
 
     def handle_exception(self, source: str | None = None) -> NoReturn:
         """Raise what went wrong; where a plugin's filter is missing, say whose it is."""

@@ -20,12 +20,10 @@ from flask_pluginkit.points import Hook
 from flask_pluginkit.residents import OWNER, Meter, Running
 from flask_pluginkit.snapshot import Chain, Snapshot, pinned
 
+from .keeping import FUNCTION_LISTS, FUNCTION_TABLES
 from .tables import FunctionList
 
 Key = tuple[str, str | None]
-
-PLACED: Final = ("before_request_funcs", "after_request_funcs", "teardown_request_funcs")
-"""Tables in which the plugins' place is where `PluginManager(app)` stands among the host's own."""
 
 CONTEXT_PROCESSORS: Final[Key] = ("template_context_processors", None)
 """Where ``tcp`` values reach templates."""
@@ -43,8 +41,20 @@ class Dispatchers:
         self.site = site
         self.present: set[Key] = set()
         # Flask takes microseconds to call even a function that does nothing: so there is none
-        # until a plugin has such a hook, but its place is kept
-        self.places = {table: len(getattr(app, table).get(None, ())) for table in PLACED}
+        # until a plugin has such a hook, but its place is kept: where `PluginManager(app)` stands
+        # among the host's own
+        self.places: dict[Key, int] = {
+            (table, None): len(getattr(app, table)) for table in FUNCTION_LISTS
+        }
+        for table in FUNCTION_TABLES:
+            for scope, functions in getattr(app, table).items():
+                self.places[table, scope] = len(functions)
+        # the application's own context processors and Flask's come after, and so win
+        self.places[CONTEXT_PROCESSORS] = 0
+
+    def make_room(self, table: str) -> None:
+        """Note that something has come before all functions of a table."""
+        self.places[table, None] = self.places.get((table, None), 0) + 1
 
     def install(self, keys: Iterable[Key]) -> None:
         """Make sure that these tables and scopes have their function."""
@@ -57,12 +67,7 @@ class Dispatchers:
         function = self._make(table, scope)
         place = getattr(self.app, table)
         functions = list(place[scope]) if isinstance(place, dict) else list(place)
-        if scope is None:
-            # the application's own context processors and Flask's come after, and so win
-            index = 0 if (table, scope) == CONTEXT_PROCESSORS else self.places.get(table)
-        else:
-            index = None
-        functions.insert(len(functions) if index is None else index, function)
+        functions.insert(self.places.get((table, scope), 0), function)
         # a new list, as requests of other threads run through the old one
         if isinstance(place, dict):
             place[scope] = functions
@@ -107,20 +112,24 @@ def call_hook(hook: Hook, *args: Any) -> Any:
     except BaseException as error:  # noqa: BLE001 - a barrier
         return hook_fault(hook, error, started)
     else:
-        meter.add(perf_counter() - started)
+        meter.took(perf_counter() - started)
         return answer
     finally:
+        meter.own += 1
         OWNER.reset(token)
 
 
 def hook_fault(hook: Hook, error: BaseException, started: float) -> Any:
-    """Do with the error of a hook, called at `started`, what `guard` does; return what it does."""
+    """Do with the error of a hook, called at `started`, what `guard` does; return what it does.
+
+    The caller counts the call.
+    """
     try:
         if isinstance(error, Exception):
             return on_fault(hook.resident, hook.meter, error, hook.fallback, final=hook.final)
         return on_exit(hook.resident, hook.meter, error, hook.fallback)
     finally:
-        hook.meter.add(perf_counter() - started)
+        hook.meter.took(perf_counter() - started)
 
 
 def call_until_answered(chain: Chain) -> Any:
@@ -128,12 +137,12 @@ def call_until_answered(chain: Chain) -> Any:
 
     As `call_hook` for each, with the owner set once and the clock read once for each.
     """
-    running = Running()
+    running = Running(chain.rows)
     token = OWNER.set(running)
+    least = chain.tally.least
     started = perf_counter()
     try:
-        for function, meter in chain.rows:
-            running.meter = meter
+        for function, meter in running.turn:
             try:
                 answer = function()
             except BaseException as error:  # noqa: BLE001 - a barrier
@@ -143,14 +152,13 @@ def call_until_answered(chain: Chain) -> Any:
                 now = perf_counter()
                 seconds = now - started
                 started = now
-                meter.calls += 1
                 meter.total += seconds
-                if seconds > meter.slowest:
+                if seconds > least and seconds > meter.slowest:
                     meter.note_slowest(seconds)
             if answer is not None:
                 return answer
     finally:
-        running.meter = None
+        running.end(chain.tally)
         OWNER.reset(token)
     return None
 
@@ -160,12 +168,12 @@ def call_in_turn(chain: Chain, value: Any, kind: type | tuple[()]) -> Any:
 
     As `call_hook` for each, with the owner set once and the clock read once for each.
     """
-    running = Running()
+    running = Running(chain.rows)
     token = OWNER.set(running)
+    least = chain.tally.least
     started = perf_counter()
     try:
-        for function, meter in chain.rows:
-            running.meter = meter
+        for function, meter in running.turn:
             try:
                 answer = function(value)
             except BaseException as error:  # noqa: BLE001 - a barrier
@@ -175,14 +183,13 @@ def call_in_turn(chain: Chain, value: Any, kind: type | tuple[()]) -> Any:
                 now = perf_counter()
                 seconds = now - started
                 started = now
-                meter.calls += 1
                 meter.total += seconds
-                if seconds > meter.slowest:
+                if seconds > least and seconds > meter.slowest:
                     meter.note_slowest(seconds)
             if answer is not value and isinstance(answer, kind):
                 value = answer
     finally:
-        running.meter = None
+        running.end(chain.tally)
         OWNER.reset(token)
     return value
 

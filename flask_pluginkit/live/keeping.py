@@ -24,6 +24,8 @@ class Recorder(Protocol):
 
     is_running: bool
     resident: Resident
+    serial: int | None
+    """None for a recording of what is there for good."""
 
     def named(self, kind: str, name: str, value: Any) -> None:
         """Take an entry of a table."""
@@ -31,7 +33,7 @@ class Recorder(Protocol):
     def pending(self, kind: str) -> Mapping[str, Any]:
         """Give what this recording has taken for a table so far."""
 
-    def others(self, kind: str, live: Mapping[str, Any]) -> Mapping[str, Any]:
+    def others(self, live: Mapping[str, Any]) -> Mapping[str, Any]:
         """Give the entries of plugins that are there for the one who registers."""
 
     def hook(self, table: str, scope: str | None, function: Any) -> None:
@@ -106,6 +108,21 @@ def _error(plugin: str, what: str) -> PluginError:
         "and can't take away or replace what others have there"
     )
 
+
+FUNCTION_TABLES: Final = (
+    "before_request_funcs",
+    "after_request_funcs",
+    "teardown_request_funcs",
+    "template_context_processors",
+    "url_value_preprocessors",
+    "url_default_functions",
+)
+FUNCTION_LISTS: Final = (
+    "teardown_appcontext_funcs",
+    "shell_context_processors",
+    "url_build_error_handlers",
+)
+"""Attributes of the application that hold functions: by scope, and for all of it."""
 
 TABLES: Final = (
     "view_functions", "blueprints", "error_handler_spec", "url_map", "jinja_env", "cli",

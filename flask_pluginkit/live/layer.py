@@ -88,13 +88,21 @@ class PinLayer:
         if site.store.hint != site.seen:
             site.follow()
         environ[ENVIRON_KEY] = snapshot = site.current
-        if site.app.debug:
+        if site.app.config["DEBUG"]:
             start_response = _telling(start_response, snapshot)
+        if OWNER.get() is not None:
+            # a request that a plugin's view sends to an application isn't that plugin's code
+            return self._as_application(snapshot, environ, start_response)
         token = PIN.set(snapshot)
-        # a request that a plugin's view sends to an application isn't that plugin's code
-        owner = OWNER.set(None)
         try:
             return self.wsgi_app(environ, start_response)
         finally:
-            OWNER.reset(owner)
             PIN.reset(token)
+
+    def _as_application(self, snapshot: Snapshot, environ: dict[str, Any], start: Any) -> Any:
+        owner, token = OWNER.set(None), PIN.set(snapshot)
+        try:
+            return self.wsgi_app(environ, start)
+        finally:
+            PIN.reset(token)
+            OWNER.reset(owner)

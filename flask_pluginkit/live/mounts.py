@@ -7,20 +7,20 @@ One without any rule is where ``register_blueprint`` said, if a live table took 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import update_wrapper
 from typing import Any, cast
 
 from flask import Blueprint, Flask
 from werkzeug.routing import Rule
 
+from flask_pluginkit.frozen import Frozen
+
 from .keeping import RECORDING
 from .tables import LiveBlueprints
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Frozen, kw_only=False):
     """A blueprint where it was registered."""
 
     blueprint: Blueprint
@@ -77,6 +77,46 @@ def own_mount(app: Flask, name: str) -> Mount | None:
     return Mount(blueprint, name, place.prefix, place.subdomain)
 
 
+class Mounts:
+    """The blueprints that plugins can build on, by full name and by their own."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self._of_plugins: dict[str, Mount] = {}
+        self._of_application: dict[str, Mount | None] = {}
+
+    def get(self, name: str) -> Mount | None:
+        """Return where the blueprint `name` is, a plugin's before one of the application."""
+        if (found := self._of_plugins.get(name)) is not None:
+            return found
+        if name not in self._of_application:
+            self._of_application[name] = own_mount(self.app, name)
+        return self._of_application[name]
+
+    def place(self, bep: Mapping[str, Any]) -> Mount | None:
+        """Return where a plugin's blueprint is to be, None if its parent isn't here."""
+        blueprint: Blueprint = bep["blueprint"]
+        prefix = bep["prefix"] if bep["prefix"] is not None else blueprint.url_prefix
+        if (parent_name := bep.get("parent")) is None:
+            return Mount(blueprint, blueprint.name, prefix, blueprint.subdomain)
+        if (parent := self.get(parent_name)) is None:
+            return None
+        return Mount(
+            blueprint,
+            f"{parent.name}.{blueprint.name}",
+            joined(parent.prefix, prefix),
+            below(parent.subdomain, blueprint.subdomain),
+        )
+
+    def add(self, mount: Mount) -> None:
+        """Take in a plugin's blueprint, unless the application has one of that name."""
+        if mount.name in own_blueprints(self.app):
+            return
+        for each in nested(mount):
+            self._of_plugins.setdefault(each.name, each)
+        self._of_plugins.setdefault(mount.blueprint.name, self._of_plugins[mount.name])
+
+
 def noting(method: Callable[..., Any], told: dict[str, dict[str, Any]]) -> Callable[..., Any]:
     """Wrap ``register_blueprint`` so that it takes note of where the application's ones are."""
 
@@ -102,8 +142,7 @@ def _told(blueprint: Blueprint, options: dict[str, Any]) -> Mount:
 # ---- read from the rules ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Frozen, kw_only=False):
     """A rule as a blueprint knows it, without what is put before it."""
 
     endpoint: str

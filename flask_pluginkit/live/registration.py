@@ -11,11 +11,12 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from flask import Blueprint, Flask, signals
+from flask import Flask, signals
 from flask.views import http_method_funcs
 
 from flask_pluginkit.barrier import guard
 from flask_pluginkit.exceptions import PEPError
+from flask_pluginkit.isolation.texts import RemoteText
 from flask_pluginkit.kinds import registers_itself
 from flask_pluginkit.ordering import parse_code, parse_file
 from flask_pluginkit.points import Named, SignalReceiver, TemplatePart
@@ -23,8 +24,8 @@ from flask_pluginkit.residents import Resident
 
 from .commands import PluginGroup
 from .dcp import DcpManager
-from .mounts import Mount, below, joined, nested, own_blueprints, own_mount
-from .recorder import Recording
+from .mounts import Mount, Mounts, own_blueprints
+from .recording import Recording
 from .slots import compile_code
 
 
@@ -34,53 +35,28 @@ class Registrar:
     def __init__(self, app: Flask, dcp: DcpManager) -> None:
         self.app = app
         self.dcp = dcp
-        self.mounts: dict[str, Mount] = {}
+        self.mounts = Mounts(app)
+        """Where blueprints are; `enlistment` gives those that are to be live."""
 
-    def record_blueprint(self, recording: Recording, bep: dict[str, Any]) -> bool:
-        """Register a plugin's blueprint; False if its parent isn't there (yet)."""
-        blueprint: Blueprint = bep["blueprint"]
-        options: dict[str, Any] = {"url_prefix": bep["prefix"]}
-        name = blueprint.name
-        if (parent_name := bep.get("parent")) is not None:
-            parent = self._mount(parent_name)
-            if parent is None:
-                return False
-            name = f"{parent.name}.{name}"
-            recording.parent = parent.name
-            prefix = bep["prefix"] if bep["prefix"] is not None else blueprint.url_prefix
-            options["url_prefix"] = joined(parent.prefix, prefix)
-            options["name_prefix"] = parent.name
-            options["subdomain"] = below(parent.subdomain, blueprint.subdomain)
-        prefix = options["url_prefix"]
-        if prefix is None:
-            prefix = blueprint.url_prefix
+    def record_blueprint(self, recording: Recording, mount: Mount) -> None:
+        """Register a plugin's blueprint at its place."""
+        if mount.name in own_blueprints(self.app):
+            # Flask would raise; here it is a conflict that costs this blueprint only
+            self._note_taken(recording, mount)
+            return
+        options = {"url_prefix": mount.prefix, "subdomain": mount.subdomain}
+        if parent := mount.name.rpartition(".")[0]:
+            options["name_prefix"] = recording.parent = parent
         try:
-            if name in own_blueprints(self.app):
-                # Flask would raise; here it is a conflict that costs this blueprint only
-                self._note_taken(recording, name, blueprint)
-                return True
             with recording.running():
-                blueprint.register(self.app, options)
+                mount.blueprint.register(self.app, options)
         finally:
             recording.blueprint = recording.parent = None
-        subdomain = options.get("subdomain", blueprint.subdomain)
-        for mount in nested(Mount(blueprint, name, prefix, subdomain)):
-            self.mounts.setdefault(mount.name, mount)
-        self.mounts.setdefault(blueprint.name, self.mounts[name])
-        return True
-
-    def _mount(self, name: str) -> Mount | None:
-        """Return where the blueprint `name` is, a plugin's before one of the application."""
-        return self.mounts.get(name) or own_mount(self.app, name)
-
-    def own_blueprints(self) -> set[str]:
-        """Return the names of the application's own blueprints."""
-        return set(own_blueprints(self.app))
 
     @staticmethod
-    def _note_taken(recording: Recording, name: str, blueprint: Blueprint) -> None:
-        owner = recording.resident.name
-        recording.add(Named(owner=owner, kind="blueprint", name=name, value=blueprint))
+    def _note_taken(recording: Recording, mount: Mount) -> None:
+        owner, value = recording.resident.name, mount.blueprint
+        recording.add(Named(owner=owner, kind="blueprint", name=mount.name, value=value))
 
     def record_view(self, recording: Recording, row: tuple[Any, ...]) -> bool:
         """Register one view function; False if its blueprint isn't there (yet)."""
@@ -89,7 +65,7 @@ class Registrar:
             with recording.running():
                 self.app.add_url_rule(rule, endpoint, view, **options)
             return True
-        mount = self._mount(on_blueprint)
+        mount = self.mounts.get(on_blueprint)
         if mount is None:
             return False
         parents, _dot, name = mount.name.rpartition(".")
@@ -137,7 +113,7 @@ class Registrar:
                 self.app.register_error_handler(error, function)
             for event, function, position in shapes["dcp"]:
                 called = self.app.ensure_sync(function)
-                self.dcp.push(event, called, position, recording.variant)
+                self.dcp.push(event, called, position)
         self._record_signals(recording, shapes["signal"])
         if shapes["cli"]:
             group = PluginGroup(self.app, resident, shapes["cli"])
@@ -174,6 +150,8 @@ class Registrar:
                 template=self._template(resident.name, slot, is_file, text),
                 meter=resident.meter(f"tep {slot}"),
                 resident=resident,
+                # a p3 function of a trusted plugin may have put a text of its own there
+                remote=given if isinstance(given, RemoteText) else None,
             )
 
     def _template(self, owner: str, slot: str, is_file: bool, text: str) -> Callable[[], Any]:

@@ -20,6 +20,7 @@ from werkzeug.routing.rules import RuleFactory
 from flask_pluginkit.snapshot import Snapshot
 
 from .keeping import RECORDING
+from .ties import Places, come_late, insert
 
 _serials = count(1)
 _NO_METHODS: frozenset[str] = frozenset()
@@ -34,6 +35,8 @@ class LiveRule(Rule):
 
     serial: int
     pin: Callable[[], Snapshot]
+    order: tuple[bool, int] = (False, 0)
+    """Its place among all that its plugin registers; what ``on_app_ready`` registers comes last."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
@@ -128,11 +131,19 @@ class LiveMap(Map):
     record_rule: Callable[[Rule], None]
     first_update: Callable[[], None]
     settle_lock: Any
+    places: Places
+    has_adopted: bool = False
+    """Whether rules of plugins are in."""
 
     def add(self, rulefactory: RuleFactory) -> None:
         """Add rules; into the recording while one runs."""
         if RECORDING.get() is None:
-            super().add(rulefactory)
+            if self.has_adopted:
+                for rule in rulefactory.get_rules(self):
+                    rule.bind(self)
+                    self.adopt([come_late(rule)])
+            else:
+                super().add(rulefactory)
             # a host that defines routes after the map was used still comes before plugins
             self.__dict__["update"] = self.first_update
             return
@@ -144,7 +155,7 @@ class LiveMap(Map):
         """The rules that exist for this request: what is listed and suggested."""
         # copied in one step, as other threads may add rules
         every = (rule for rules in list(self._rules_by_endpoint.values()) for rule in rules)
-        return [rule for rule in every if getattr(rule, "is_live", True)]
+        return self.places.sorted(every)
 
     def iter_rules(self, endpoint: Any | None = None) -> Iterator[Rule]:
         """Yield the rules that exist for this request."""
@@ -172,37 +183,39 @@ class LiveMap(Map):
     def adopt(self, rules: Iterable[Rule]) -> None:
         """Add rules that are bound to this map already, while others may be using it.
 
-        Werkzeug sorts its lists in place, and a list is empty while it is being sorted. So
-        each one that grows is replaced in one step by one that is sorted already. A rule that
-        isn't live in anybody's snapshot yet does no harm half way in.
+        A rule that isn't live in anybody's snapshot yet does no harm half way in.
         """
         for rule in rules:
+            self.has_adopted = True
             if not rule.build_only:
-                _insert(self._matcher._root, rule)  # noqa: SLF001 - nothing public can
+                insert(self._matcher._root, rule, self.places)  # noqa: SLF001 - nothing public can
             others = self._rules_by_endpoint.get(rule.endpoint, [])
-            self._rules_by_endpoint[rule.endpoint] = sorted(
-                [*others, rule], key=lambda other: other.build_compare_key()
-            )
+            self._rules_by_endpoint[rule.endpoint] = sorted([*others, rule], key=_build_order)
+
+    def is_endpoint_expecting(self, endpoint: Any, *arguments: str) -> bool:
+        """Tell whether a live rule of `endpoint` takes all of `arguments`.
+
+        Raises:
+            KeyError: there is no such endpoint.
+
+        """
+        self.update()
+        rules = list(self.iter_rules(endpoint))
+        if not rules:
+            raise KeyError(endpoint)
+        return any(rule.arguments.issuperset(arguments) for rule in rules)
 
 
-def _insert(state: Any, rule: Rule) -> None:
-    """Put a rule into the tree of a matcher, at the place where werkzeug would have sorted it."""
-    for part in rule._parts:  # noqa: SLF001 - likewise
-        if part.static:
-            state = state.static.setdefault(part.content, type(state)())
-            continue
-        known = next((branch for other, branch in state.dynamic if other == part), None)
-        if known is None:
-            known = type(state)()
-            state.dynamic = sorted(
-                [*state.dynamic, (part, known)], key=lambda entry: entry[0].weight
-            )
-        state = known
-    state.rules.append(rule)
+def _build_order(rule: Rule) -> Any:
+    """Return by what the rules of one endpoint are sorted; of a plugin's, the first one first."""
+    return *rule.build_compare_key(), getattr(rule, "order", (False, -1))
 
 
 def attach(
-    url_map: Map, record_rule: Callable[[Rule], None], settle: Callable[[], None]
+    url_map: Map,
+    pin: Callable[[], Snapshot],
+    record_rule: Callable[[Rule], None],
+    settle: Callable[[], None],
 ) -> Callable[[], None]:
     """Make `url_map` a `LiveMap` and return a function that undoes it.
 
@@ -212,6 +225,7 @@ def attach(
     url_map.__class__ = type(f"Live{kind.__name__}", (LiveMap, kind), {})
     live = cast("LiveMap", url_map)
     live.record_rule = record_rule
+    live.places = Places(pin)
     live.settle_lock = RLock()
 
     settling = False
@@ -237,7 +251,7 @@ def attach(
 
     def detach() -> None:
         url_map.__class__ = kind
-        for name in ("update", "first_update", "record_rule", "settle_lock"):
+        for name in (*LiveMap.__annotations__, "update"):
             live.__dict__.pop(name, None)
 
     return detach

@@ -7,12 +7,12 @@ that leave nothing in their context share one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from inspect import currentframe
 from operator import eq, is_
 from time import perf_counter
 from traceback import walk_stack
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from flask import Flask
 from flask.signals import before_render_template, template_rendered
@@ -24,10 +24,12 @@ from flask_pluginkit.barrier import on_exit, on_fault
 from flask_pluginkit.exceptions import ParamError
 from flask_pluginkit.points import TemplatePart
 from flask_pluginkit.residents import OWNER, Home
-from flask_pluginkit.snapshot import Snapshot
+from flask_pluginkit.snapshot import Slot, Snapshot
 from flask_pluginkit.text import clean, describe
 
+from .environment import Layers, layered_context
 from .hooks import WITHOUT_VALUES
+from .tables import ListedDict
 
 EMPTY = Markup("")
 
@@ -58,6 +60,25 @@ def is_pure(template: Template) -> bool:
     )
 
 
+class Compiled(NamedTuple):
+    """A compiled part, and what has to be known of it at each rendering."""
+
+    template: Template
+    render: Callable[[Context], Iterator[str]]
+    """What Jinja made of it."""
+    pure: bool
+    escaped: bool | None
+    """Whether it is escaped; None if the application is to be asked each time."""
+
+
+def _compiled(app: Flask, template: Template) -> Compiled:
+    escapes: bool | Callable[[str | None], bool] = app.jinja_env.autoescape
+    if getattr(escapes, "__func__", None) is Flask.select_jinja_autoescape:
+        escapes = app.select_jinja_autoescape(template.name)  # it goes by the name alone
+    escaped = None if callable(escapes) else bool(escapes)
+    return Compiled(template, template.root_render_func, is_pure(template), escaped)
+
+
 def _is_nested() -> bool:
     """Tell whether a slot is being rendered inside of another, or of itself."""
     render = _Rendering.render.__code__
@@ -73,12 +94,13 @@ class Slots:
         self.pin = pin
         self.strict = strict
         self.common: _Common | None = None
-        self.memo: dict[TemplatePart, tuple[Template, bool]] = {}
+        self.memo: dict[TemplatePart, Compiled] = {}
         """The compiled parts, which outlive snapshots: compiling takes most of the time."""
 
     def forget(self) -> None:
         """Compile all parts anew, for filters that weren't known before."""
-        self.memo.clear()
+        # another one, as what is being rendered may keep a part that was compiled before
+        self.memo = {}
 
     def emit(self, tep: str, typ: str = "all", **context: Any) -> Markup:
         """Render every part of the slot `tep` in its order.
@@ -99,19 +121,32 @@ class Slots:
         parts = slot.files if typ == "fil" else slot.codes if typ == "cod" else slot.all
         if not parts:
             return EMPTY
+        if slot.is_remote:
+            return Markup(self._emit_remote(snapshot, slot, parts, context))  # noqa: S704
         # templates have escaped what was to be escaped
         return Markup(_Rendering(self, snapshot, context).render(parts))  # noqa: S704
+
+    def _emit_remote(
+        self, snapshot: Snapshot, slot: Slot, parts: tuple[TemplatePart, ...], context: Any
+    ) -> str:
+        """Render a slot of which other processes render a part."""
+        from .remote_slots import render
+
+        def render_own(own: tuple[TemplatePart, ...]) -> str:
+            return _Rendering(self, snapshot, dict(context)).render(own)
+
+        return render(snapshot, slot, parts, context, render_own, fault_box)
 
 
 class _Common:
     """Globals and the values of all plugins, merged once: there may be thousands of them."""
 
-    __slots__ = ("_globals", "_merged", "_values")
+    __slots__ = ("_globals", "_values", "merged")
 
     def __init__(self, names: dict[str, Any], values: Mapping[str, Any]) -> None:
         self._globals = names.copy()
         self._values = values
-        self._merged = {**self._globals, **values}
+        self.merged = {**self._globals, **values}
 
     def is_of(self, names: dict[str, Any], values: Mapping[str, Any]) -> bool:
         """Tell whether this was made of these very objects."""
@@ -122,12 +157,6 @@ class _Common:
             and all(map(is_, names.values(), before.values()))
             and all(map(eq, names, before))
         )
-
-    def with_variables(self, variables: dict[str, Any]) -> dict[str, Any]:
-        """Return a new dict with `variables` on top."""
-        merged = self._merged.copy()
-        merged.update(variables)
-        return merged
 
 
 class _Rendering:
@@ -140,41 +169,46 @@ class _Rendering:
         self.environment = slots.app.jinja_env
         self.variables = variables
         self.shared: dict[bool, Context] = {}
-        self.signals = bool(before_render_template.receivers or template_rendered.receivers)
-        self.parent = self._parent(slots, snapshot)
+        signals = bool(before_render_template.receivers or template_rendered.receivers)
+        self.as_flask = signals or self.environment.is_async
+        self.layers = Layers(self._common(slots, snapshot), variables)
 
-    def _parent(self, slots: Slots, snapshot: Snapshot) -> dict[str, Any]:
-        """Return what every part sees: globals, then the context processors' variables."""
-        if self.signals or self.environment.is_async:  # rendered as Flask does it
+    def _common(self, slots: Slots, snapshot: Snapshot) -> dict[str, Any]:
+        """Return what every part of every slot sees; nobody changes it.
+
+        What the context processors give goes to the variables of this emit.
+        """
+        if self.as_flask:
             self.app.update_template_context(self.variables)
-            return {**self.environment.globals, **self.variables}
+            return {}
         token = WITHOUT_VALUES.set(True)
         try:
             self.app.update_template_context(self.variables)
         finally:
             WITHOUT_VALUES.reset(token)
         names, values = self.environment.globals, snapshot.tables["context"]
-        if type(names) is not dict:  # plugins have globals as well
-            return {**names, **values, **self.variables}
+        if type(names) is not dict and type(names) is not ListedDict:
+            names = {**names}  # plugins have globals as well
         common = slots.common
         if common is None or not common.is_of(names, values):
             common = slots.common = _Common(names, values)
-        return common.with_variables(self.variables)
+        return common.merged
 
     def render(self, parts: tuple[TemplatePart, ...]) -> str:
-        concat = self.environment.concat
-        as_flask = self.signals or self.environment.is_async
+        concat, memo, reloads = self.environment.concat, self.memo, self.environment.auto_reload
         done = []
+        started = perf_counter()
         for part in parts:
             token = OWNER.set(part.resident)
-            started = perf_counter()
             try:
-                template, pure = self.template_of(part)
-                if as_flask:
-                    done.append(self.render_as_flask(template))
+                compiled = memo.get(part)
+                # files are looked up again each time if they may change
+                if compiled is None or (reloads and part.is_file):
+                    compiled = memo[part] = _compiled(self.app, part.template())
+                if self.as_flask:
+                    done.append(self.render_as_flask(compiled.template))
                 else:
-                    context = self.context_of(template, pure)
-                    done.append(str(concat(template.root_render_func(context))))
+                    done.append(str(concat(compiled.render(self.context_of(compiled)))))
             except Exception as error:  # a barrier
                 # contained where it began, a slot with two parts that emit it again would go on
                 # for ever
@@ -186,7 +220,9 @@ class _Rendering:
                 self.shared.clear()
                 on_exit(part.resident, part.meter, error, "")
             finally:
-                part.meter.add(perf_counter() - started)
+                now = perf_counter()
+                part.meter.add(now - started)
+                started = now  # what is between two parts is too little to be told apart
                 OWNER.reset(token)
         return "".join(done)
 
@@ -201,28 +237,16 @@ class _Rendering:
         self.send(template_rendered, template, variables)
         return text
 
-    def template_of(self, part: TemplatePart) -> tuple[Template, bool]:
-        """Return the compiled template of `part`, and whether it is pure.
-
-        Kept per snapshot: Jinja's own cache holds 400 templates. Files are looked up again
-        each time if they may change.
-        """
-        found: tuple[Template, bool] | None = self.memo.get(part)
-        if found is None or (part.is_file and self.environment.auto_reload):
-            template = part.template()
-            found = self.memo[part] = (template, is_pure(template))
-        return found
-
-    def context_of(self, template: Template, pure: bool) -> Context:
+    def context_of(self, compiled: Compiled) -> Context:
         """Return a context over the common variables, a fresh one unless it can be shared."""
-        environment = self.environment
-        name = template.name
-        if not pure:
-            return environment.context_class(environment, self.parent, name, template.blocks)
-        escapes = environment.autoescape
-        escaped = bool(escapes(name)) if callable(escapes) else escapes
+        environment, template, escaped = self.environment, compiled.template, compiled.escaped
+        if not compiled.pure:
+            return layered_context(environment, self.layers, template.name, template.blocks)
+        if escaped is None:
+            escapes: Any = environment.autoescape
+            escaped = bool(escapes(template.name) if callable(escapes) else escapes)
         if (context := self.shared.get(escaped)) is None:
-            context = environment.context_class(environment, self.parent, name, {})
+            context = layered_context(environment, self.layers, template.name, {})
             self.shared[escaped] = context
         return context
 

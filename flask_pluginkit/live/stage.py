@@ -38,6 +38,8 @@ class Stage:
         self.dispatchers = Dispatchers(site.app, site)
         self.offers: dict[tuple[str, str], str] = {}
         """Whose each filter and test is, by kind and name, also of plugins that aren't active."""
+        self._offered: dict[str, set[str]] = {"filter": set(), "test": set()}
+        """The names in `offers`, by kind."""
         self.has_gate = False
         self._connected: dict[SignalReceiver, Any] = {}
         self._adopted: set[int] = set()
@@ -112,12 +114,13 @@ class Stage:
         if snapshot.closed and not self.has_gate:
             self.has_gate = True
             gate.install(self.app, self.pin)
-            self.dispatchers.places["before_request_funcs"] += 1
+            self.dispatchers.make_room("before_request_funcs")
         self.dispatchers.install(snapshot.hooks)
         if snapshot.tables["context"]:
             self.dispatchers.install([CONTEXT_PROCESSORS])
         for receiver in snapshot.receivers:
-            self._connect(receiver)
+            if receiver not in self._connected:
+                self._connect(receiver)
         if settled:
             self._adopt(snapshot)
         has_new_globals = bool(snapshot.tables["global"]) and self.tables.live_globals()
@@ -125,21 +128,22 @@ class Stage:
 
     def _note_offers(self, snapshot: Snapshot) -> bool:
         """Take in new filters and tests; True if there are any."""
+        kinds = self._offered
+        if all(snapshot.tables[kind].keys() <= names for kind, names in kinds.items()):
+            return False
         found = {
             (kind, name): snapshot.owners[kind, name]
-            for kind in ("filter", "test")
+            for kind in kinds
             for name in snapshot.tables[kind]
         }
-        if not found.keys() - self.offers.keys():
-            return False
         self.offers = {**self.offers, **found}
+        for kind, names in kinds.items():
+            names.update(snapshot.tables[kind])
         self.tables.forget_templates()
         return True
 
     def _connect(self, receiver: SignalReceiver) -> None:
         """Connect one receiver that asks the pin, for as long as this stage exists."""
-        if receiver in self._connected:
-            return
 
         def receive(sender: Any, **values: Any) -> Any:
             if receiver in self.pin().receivers and self._concerns(sender):
@@ -156,6 +160,8 @@ class Stage:
 
     def _adopt(self, snapshot: Snapshot) -> None:
         """Put the rules of plugins that aren't in the map yet behind all others."""
+        if snapshot.rules <= self._adopted:
+            return
         fresh: list[Rule] = []
         for route in snapshot.routes:
             if route.rule.serial not in self._adopted:

@@ -62,7 +62,7 @@ class LiveDict(dict[str, Any]):
         if (recording := RECORDING.get()) is None:
             return {} if registers else self.live()
         pending = recording.pending(self.kind)
-        return pending if registers else {**recording.others(self.kind, self.live()), **pending}
+        return pending if registers else {**recording.others(self.live()), **pending}
 
     def __setitem__(self, key: str, value: Any) -> None:
         if (recording := RECORDING.get()) is not None:

@@ -103,6 +103,8 @@ class Library(BaseLoader):
 
     def own_loaders(self, plugin: Plugin) -> Iterator[BaseLoader]:
         """Yield the loaders of a plugin: its ``templates`` folder, then its blueprints'."""
+        if plugin.hosted is not None:
+            return  # rendered where it runs: a template is code
         folder = plugin.candidate.folder / "templates"
         if folder not in self._loaders:
             self._loaders[folder] = FileSystemLoader(folder)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from flask_pluginkit.durable import Ownership, create, sync_folder
+from flask_pluginkit.durable import Ownership, aside, create, sync_folder
 from flask_pluginkit.exceptions import StateError
 from flask_pluginkit.text import clean
 
@@ -53,11 +53,36 @@ class Audit:
         The caller is within the store's `exclusive`. Texts are cleaned of what isn't printable.
         Raises `StateError` if the line can't be written; then none of it is.
         """
+        descriptor, is_new = self._add(entry)
+        if durable:
+            self._sync(descriptor, is_new=is_new)
+        else:
+            os.close(descriptor)
+
+    def begin(self, entry: Mapping[str, object]) -> Callable[[], None]:
+        """Do as `write`, and return what waits until a power cut keeps the line, as that."""
+        descriptor, is_new = self._add(entry)
+        return aside(lambda: self._sync(descriptor, is_new=is_new))
+
+    def _add(self, entry: Mapping[str, object]) -> tuple[int, bool]:
+        """Add `entry`, and return the open descriptor and whether the file is a new one."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         plain = {**_plain_members(entry, DEEPEST), TIME: now}
         line = json.dumps(plain, ensure_ascii=False).encode() + b"\n"
         try:
-            self._append(line, durable=durable)
+            return self._append(line)
+        except OSError as error:
+            raise refusal(self._path, error) from error
+
+    def _sync(self, descriptor: int, *, is_new: bool) -> None:
+        """Wait until the file is on the disk, and close it."""
+        try:
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if is_new:
+                sync_folder(self._folder)
         except OSError as error:
             raise refusal(self._path, error) from error
 
@@ -75,7 +100,7 @@ class Audit:
                     yield entry
                     left -= 1
 
-    def _append(self, line: bytes, *, durable: bool) -> None:
+    def _append(self, line: bytes) -> tuple[int, bool]:
         descriptor, is_new = self._open()
         try:
             size = os.fstat(descriptor).st_size
@@ -86,13 +111,11 @@ class Audit:
                 descriptor, is_new = self._open()
                 size = 0
             _write_whole(descriptor, size, line)
-            if durable:
-                os.fsync(descriptor)
-        finally:
+        except OSError:
             if descriptor >= 0:
                 os.close(descriptor)
-        if durable and is_new:
-            sync_folder(self._folder)
+            raise
+        return descriptor, is_new
 
     def _open(self) -> tuple[int, bool]:
         """Return the descriptor of the newest file, and whether it had to be made."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+
+from flask_pluginkit.frozen import NO_ENTRIES, Frozen
 
 
 class WantedState(StrEnum):
@@ -17,8 +18,7 @@ class WantedState(StrEnum):
     DISABLED = "disabled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantine:
+class Quarantine(Frozen):
     """Why a plugin that is wanted isn't called any more, in any worker."""
 
     since: float
@@ -31,18 +31,19 @@ class Quarantine:
     """Whether it has a hook that may protect pages of others, which are shut meanwhile."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(Frozen):
     """All that is stored about plugins at one moment. Nobody changes it or its mappings."""
 
     generation: int = 0
     """A number that is never used for a second state; 0 is the state before the first."""
-    wanted: Mapping[str, WantedState] = field(default_factory=dict)
+    wanted: Mapping[str, WantedState] = NO_ENTRIES
     """By name of plugin. Who isn't in it is as its ``__state__`` says."""
-    quarantined: Mapping[str, Quarantine] = field(default_factory=dict)
+    quarantined: Mapping[str, Quarantine] = NO_ENTRIES
     """By name of plugin."""
     scan: int = 0
     """How often everybody was asked to look for plugins anew."""
+    isolation: Mapping[str, str] = NO_ENTRIES
+    """By name of plugin: where it runs, if an operator said so (`isolation.levels.Isolation`)."""
 
 
 class StateStore(Protocol):
@@ -66,10 +67,11 @@ class StateStore(Protocol):
         Raises `StateError` with what to do if it can't be read. Creates nothing.
         """
 
-    def swap(self, expected: int, new: State) -> State:
+    def swap(self, expected: int, new: State, confirm: Callable[[], None] = lambda: None) -> State:
         """Store `new` if the stored generation is `expected`, and return it with its own.
 
         The generation in `new` doesn't matter. It is stored for good when this returns.
+        `confirm` is called before anything has changed; what it raises ends it.
         Raises `StateConflictError` if the generation is another one, and `StateError` if the
         new state can't be stored; then nothing has changed.
         """

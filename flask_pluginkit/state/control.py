@@ -6,20 +6,19 @@ import errno
 import os
 import stat
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from flask_pluginkit.durable import Ownership, make_folder, take_lock
 from flask_pluginkit.exceptions import StateError
+from flask_pluginkit.frozen import Frozen
 
 LOCK: Final = "state.lock"
 
 _FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
-@dataclass(frozen=True, slots=True)
-class ControlFolder:
+class ControlFolder(Frozen, kw_only=False):
     """``state_dir``, or the folder that stands in where that option isn't set."""
 
     path: Path

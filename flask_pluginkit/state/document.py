@@ -6,10 +6,10 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flask_pluginkit.exceptions import StateError
+from flask_pluginkit.frozen import NO_ENTRIES, Frozen
 from flask_pluginkit.text import describe
 
 from .base import Quarantine, State, WantedState
@@ -26,17 +26,19 @@ def _refuse_constant(name: str) -> None:
 
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
-_KEYS: Final = frozenset({"format", "generation", "wanted", "quarantined", "scan", "intent"})
+_KEYS: Final = frozenset(
+    {"format", "generation", "wanted", "quarantined", "scan", "intent", "isolation"}
+)
+_LEVELS: Final = frozenset({"trusted", "process", "isolated"})
 _MEMBERS: Final = {"since": float, "reason": str, "traceback": str, "by": str, "guards": bool}
 _STATES: Final[Mapping[object, WantedState]] = {state.value: state for state in WantedState}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Frozen):
     """What is in the file."""
 
-    state: State = field(default_factory=State)
-    intent: Mapping[str, WantedState | None] = field(default_factory=dict)
+    state: State = State()
+    intent: Mapping[str, WantedState | None] = NO_ENTRIES
     """What the markers of some plugins must be brought to before anything else is done.
 
     They are in between, as a change of several was begun: this leads back. None: no marker.
@@ -91,6 +93,7 @@ def parse(path: str, content: bytes) -> Document:
             scan=_number(path, "scan", data.get("scan", 0)),
             wanted=_wanted(path, data.get("wanted")),
             quarantined=_quarantined(path, data.get("quarantined", {})),
+            isolation=_isolation(path, data.get("isolation", {})),
         ),
         intent=_intent(path, data["intent"]) if "intent" in data else {},
     )
@@ -115,6 +118,8 @@ def render(document: Document) -> bytes:
             for name, quarantine in state.quarantined.items()
         },
     }
+    if state.isolation:
+        data["isolation"] = dict(state.isolation)
     if document.intent:
         data["intent"] = dict(document.intent)
     return json.dumps(data, sort_keys=True).encode() + b"\n"
@@ -135,6 +140,15 @@ def _wanted(path: str, value: object) -> dict[str, WantedState]:
         known = [name for name, state in value.items() if type(state) is str and state in _STATES]
     name = next(name for name in value if name not in known)
     raise _refusal(path, f"'wanted' says {describe(value[name])} of {describe(name)}")
+
+
+def _isolation(path: str, value: object) -> dict[str, str]:
+    if type(value) is not dict:
+        raise _refusal(path, f"'isolation' is {describe(value)} and no object")
+    for name, level in value.items():
+        if type(level) is not str or level not in _LEVELS:
+            raise _refusal(path, f"'isolation' says {describe(level)} of {describe(name)}")
+    return value
 
 
 def _intent(path: str, value: object) -> dict[str, WantedState | None]:

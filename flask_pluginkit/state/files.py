@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from flask_pluginkit.exceptions import StateConflictError, StateError
+from flask_pluginkit.frozen import replace
 
 from .base import State, WantedState
 from .control import ControlFolder, refusal
@@ -192,7 +192,7 @@ class FileStateStore:
             except OSError as error:
                 raise refusal(self._folder.path, error) from error
 
-    def swap(self, expected: int, new: State) -> State:
+    def swap(self, expected: int, new: State, confirm: Callable[[], None] = lambda: None) -> State:
         """Store `new` if the stored generation is `expected`; see `StateStore.swap`."""
         self._ledger.check(new)
         with self.exclusive():
@@ -205,7 +205,7 @@ class FileStateStore:
             new = replace(new, wanted=self._without_unreadable(new.wanted, old.wanted))
             changes = _difference(old.wanted, new.wanted)
             self._refuse_to_overtake(old, changes)
-            stored = self._store(document, new, changes)
+            stored = self._store(document, new, changes, confirm)
             self._given = self._overlaid(stored)
             return self._given
 
@@ -225,12 +225,17 @@ class FileStateStore:
             if marker is not None and marker is not old.wanted.get(name):
                 raise StateConflictError(self._settle().state.generation)
 
-    def _store(self, document: Document, new: State, changes: _Changes) -> Document:
+    def _store(
+        self, document: Document, new: State, changes: _Changes, confirm: Callable[[], None]
+    ) -> Document:
         """Store `new`, whose wanted states differ from those of `document` by `changes`."""
         before = {name: self._markers.own(name) for name in changes}
         old = document.state
         try:
             is_more = replace(new, wanted=old.wanted, generation=old.generation) != old
+            if len(changes) == 1 and not is_more and None not in changes.values():
+                return self._store_one(document, new, next(iter(changes)), confirm)
+            confirm()
             if len(changes) > 1 or (changes and is_more):
                 self._ledger.write(replace(document, intent={**document.intent, **before}))
             for name, state in changes.items():
@@ -239,6 +244,23 @@ class FileStateStore:
         except StateError:
             self._take_back(document, before)
             raise
+
+    def _store_one(
+        self, document: Document, new: State, name: str, confirm: Callable[[], None]
+    ) -> Document:
+        """Store the change of one plugin in as few waits for the disk as can be.
+
+        A power cut may leave the file without the marker or the marker without the file. Either
+        is the old state or the new one: the file follows a marker that says something else.
+        """
+        staged = self._ledger.stage(self._as_storable(document, new, {}))
+        try:
+            confirm()
+            self._markers.put(name, new.wanted[name], is_synced=False)
+        except StateError:
+            staged.written.unlink(missing_ok=True)
+            raise
+        return self._ledger.finish(staged, lambda: self._markers.sync(name))
 
     def _as_storable(self, document: Document, new: State, changes: _Changes) -> Document:
         """Return `new` with what markers say that lie beside the code and can't be removed."""
@@ -256,8 +278,10 @@ class FileStateStore:
         with suppress(StateError, OSError):
             for name, state in before.items():
                 if self._markers.own(name) is not state:
-                    self._markers.put(name, state)
+                    self._markers.put(name, state, is_synced=False)
             self._ledger.write_back(document)
+            for name in before:
+                self._markers.sync(name)
 
     # ---- order -----------------------------------------------------------------------------
 

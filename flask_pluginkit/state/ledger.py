@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from flask_pluginkit import durable
+from flask_pluginkit.frozen import Frozen, replace
 
 from . import document as file
 from .base import State
@@ -16,6 +18,14 @@ from .hint import NAME as HINT
 from .hint import Hint
 
 STATE: Final = "state.json"
+
+
+class Staged(Frozen, kw_only=False):
+    """A document that is on the disk already, and that nobody sees yet."""
+
+    document: Document
+    written: Path
+    """The file, beside the one that it is to replace."""
 
 
 class Ledger:
@@ -66,10 +76,41 @@ class Ledger:
         Raises `StateError` if it can't be stored; then the old one is still there, unless the
         disk fails when it is to confirm the new one.
         """
-        generation = max(document.state.generation, self.floor()) + 1
-        stored = self.write(replace(document, state=replace(document.state, generation=generation)))
+        stored = self.write(self._next(document))
         self.settle(stored)
         return stored
+
+    def _next(self, document: Document) -> Document:
+        """Return `document` with a new generation, as it is stored."""
+        generation = max(document.state.generation, self.floor()) + 1
+        state = replace(document.state, generation=generation)
+        return replace(document, state=state, is_stored=True)
+
+    def stage(self, document: Document) -> Staged:
+        """Do what `commit` does up to the moment at which others see it; raises as that."""
+        document = self._next(document)
+        try:
+            written = durable.stage(self.path, file.render(document), self._folder.owner())
+        except OSError as error:
+            raise refusal(self.path, error) from error
+        return Staged(document, written)
+
+    def finish(self, staged: Staged, also: Callable[[], None]) -> Document:
+        """Do the rest of `commit`; `also` is a wait for the disk that goes on at the same time.
+
+        Raises as that, and what `also` raises.
+        """
+        try:
+            durable.put_in_place(staged.written, self.path)
+            end = durable.aside(also)
+            try:
+                durable.sync_folder(self.path.parent)
+            finally:
+                end()
+        except OSError as error:
+            raise refusal(self.path, error) from error
+        self.settle(staged.document)
+        return staged.document
 
     def settle(self, document: Document) -> None:
         """Remember `document` as what is stored, and let the hint say so."""

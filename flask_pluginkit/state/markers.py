@@ -13,13 +13,13 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Final
 
 from flask_pluginkit.durable import Ownership, create, make_folder, sync_folder
 from flask_pluginkit.exceptions import StateError
+from flask_pluginkit.frozen import Frozen
 
 from .base import WantedState
 from .control import ControlFolder, refusal
@@ -40,8 +40,7 @@ _Signature = tuple[int, int, int]
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Frozen, kw_only=False):
     """What the markers of one plugin say."""
 
     state: WantedState | None
@@ -49,8 +48,7 @@ class Found:
     """The inodes of the folders that were looked into, None for one that isn't there."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Frozen, kw_only=False):
     """The folders of one plugin's markers as they were when they were last looked into."""
 
     signatures: list[_Signature | None]
@@ -90,17 +88,20 @@ class Markers:
         places = self._places.get(name) or self._make_places(name)
         signatures = [_signature(name, place) for place in places]
         before = self._looks.get(name)
-        if before is not None and before.signatures == signatures:
-            if before.is_final and not anew:
-                return before.found
-            since = before.since
-        else:
-            since = monotonic()
+        if before is not None and before.signatures != signatures:
+            before = None
+        if before is not None and before.is_final and not anew:
+            return before.found
+        now = monotonic()
         state = None
         for place, signature in zip(places, signatures, strict=True):
             state = state or (None if signature is None else read_markers(name, place))
-        found = Found(state, tuple(None if each is None else each[0] for each in signatures))
-        self._looks[name] = _Look(signatures, since, monotonic() - since > SETTLED, found)
+        since = now if before is None else before.since
+        is_final = now - since > SETTLED
+        if before is not None and (before.found.state, before.is_final) == (state, is_final):
+            return before.found
+        found = Found(state, tuple([None if each is None else each[0] for each in signatures]))
+        self._looks[name] = _Look(signatures, since, is_final, found)
         return found
 
     def own(self, name: str) -> WantedState | None:
@@ -114,11 +115,12 @@ class Markers:
             return marker_folder(self._control.path, name)
         return self.folders.get(name)
 
-    def put(self, name: str, state: WantedState | None) -> None:
-        """Bring the markers of the plugin `name` to `state`, on the disk; None removes them.
+    def put(self, name: str, state: WantedState | None, *, is_synced: bool = True) -> None:
+        """Bring the markers of the plugin `name` to `state`; None removes them.
 
-        Raises `StateError` if that can't be done. Then the markers say what they said before,
-        unless the disk fails in that too.
+        On the disk they are at once, unless that is left to `sync`. Raises `StateError` if it
+        can't be done. Then the markers say what they said before, unless the disk fails in that
+        too.
         """
         place = self.place(name)
         if place is None:
@@ -134,11 +136,20 @@ class Markers:
                 make_folder(place, lambda _: owner)
             else:
                 owner = Ownership.of_folder(place.stat())
-            write_markers(place, state, owner)
+            write_markers(place, state, owner, is_synced=is_synced)
         except OSError as error:
             raise refusal(place, error, name) from error
         finally:
             self._looks.pop(name, None)
+
+    def sync(self, name: str) -> None:
+        """Wait until the markers of the plugin `name` are on the disk; as `put`."""
+        if (place := self.place(name)) is None:
+            return
+        try:
+            sync_folder(place)
+        except OSError as error:
+            raise refusal(place, error, name) from error
 
     def _make_places(self, name: str) -> tuple[str, ...]:
         """Return the folders whose markers count, the first that says something winning."""
@@ -176,7 +187,9 @@ def read_markers(name: str, place: str) -> WantedState | None:
     return WantedState.DISABLED if _is_there(name, disabled) else None
 
 
-def write_markers(place: Path, state: WantedState | None, owner: Ownership) -> None:
+def write_markers(
+    place: Path, state: WantedState | None, owner: Ownership, *, is_synced: bool = True
+) -> None:
     """Bring the markers in `place` to `state`; on an `OSError` they say what they said before.
 
     One step of the file system does it, so that a writer that is killed leaves the one state or
@@ -186,22 +199,24 @@ def write_markers(place: Path, state: WantedState | None, owner: Ownership) -> N
     enabled, disabled = place / ENABLED, place / DISABLED
     if state is WantedState.DISABLED:
         if not disabled.is_file():
-            _bring(enabled, disabled, owner)
+            _bring(enabled, disabled, owner, is_synced=is_synced)
         with suppress(OSError):  # it doesn't say anything
             enabled.unlink(missing_ok=True)
     elif state is WantedState.ENABLED:
         if disabled.is_file() or not enabled.is_file():
-            _bring(disabled, enabled, owner)
+            _bring(disabled, enabled, owner, is_synced=is_synced)
     else:
-        _remove(place, owner)
+        _remove(place, owner, is_synced=is_synced)
 
 
-def _bring(source: Path, target: Path, owner: Ownership) -> None:
+def _bring(source: Path, target: Path, owner: Ownership, *, is_synced: bool) -> None:
     """Let there be `target` in place of `source`, or made if there is no such marker."""
     if is_renamed := source.is_file():
         source.replace(target)
     else:
         os.close(create(target, owner))
+    if not is_synced:
+        return
     try:
         sync_folder(target.parent)
     except OSError:
@@ -212,14 +227,14 @@ def _bring(source: Path, target: Path, owner: Ownership) -> None:
         raise
 
 
-def _remove(place: Path, owner: Ownership) -> None:
+def _remove(place: Path, owner: Ownership, *, is_synced: bool) -> None:
     gone = []
     try:
         for marker in (place / ENABLED, place / DISABLED):
             if marker.is_file():
                 marker.unlink()
                 gone.append(marker)
-        if gone:
+        if gone and is_synced:
             sync_folder(place)
     except OSError:
         for marker in gone:
@@ -227,23 +242,27 @@ def _remove(place: Path, owner: Ownership) -> None:
         raise
 
 
-def _signature(name: str, place: str) -> tuple[int, int, int] | None:
-    found = _stat(name, place)
-    return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+def _signature(name: str, place: str) -> _Signature | None:
+    try:
+        found = os.stat(place)  # noqa: PTH116 - a Path takes twice as long, for each plugin
+    except OSError as error:
+        _raise_unless_absent(name, place, error)
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _is_there(name: str, marker: str) -> bool:
-    found = _stat(name, marker)
-    return found is not None and stat.S_ISREG(found.st_mode)
-
-
-def _stat(name: str, path: str) -> os.stat_result | None:
-    """Return what `path` is, None if it isn't there; raise if it only can't be looked at."""
     try:
-        return os.stat(path)  # noqa: PTH116 - a Path takes twice as long, for each plugin
+        found = os.stat(marker)  # noqa: PTH116 - likewise
     except OSError as error:
-        if error.errno in _ABSENT:
-            return None
+        _raise_unless_absent(name, marker, error)
+        return False
+    return stat.S_ISREG(found.st_mode)
+
+
+def _raise_unless_absent(name: str, path: str, error: OSError) -> None:
+    """Raise `StateError` if `path` can't be looked at, for another reason than not being there."""
+    if error.errno not in _ABSENT:
         raise StateError(
             f"state of plugin {name!r} can't be read: {path}: {error.strerror}; "
             "let this process read it"

@@ -1,0 +1,234 @@
+"""Making a snapshot: who gets which name, and what is called in which order.
+
+A snapshot is built from nothing at each change: that costs microseconds, and there is no
+index that could be left behind. Kept is only what depends on one plugin alone (`bundles`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from operator import attrgetter
+from typing import Any, Final, TypeVar
+
+from .bundles import Bundle, contested
+from .ordering import sort_parts
+from .points import (
+    Claim,
+    Conflict,
+    Contribution,
+    Hook,
+    Named,
+    Route,
+    SignalReceiver,
+    TemplatePart,
+)
+from .snapshot import (
+    APPLICATION,
+    LAST_IN_FIRST_OUT,
+    TABLE_KINDS,
+    Chain,
+    Plugin,
+    Slot,
+    Snapshot,
+    Status,
+)
+
+Item = TypeVar("Item", bound=Contribution)
+
+_SERIALS: Final = count(1)
+
+
+class _Draft:
+    """A snapshot in the making.
+
+    Each change of a plugin builds one anew, between two requests: so there is one plain loop
+    for each kind of contribution. Plugins whose names nobody else wants aren't asked for them
+    one by one.
+    """
+
+    def __init__(self, reserved: Mapping[Claim, str]) -> None:
+        self.owners: dict[Claim, str] = {}
+        self.reserved = reserved
+        self.doubtful: set[str] = set()
+        """The plugins that may not get all that they want."""
+        self.conflicts: list[Conflict] = []
+        self.refused: set[tuple[str, str]] = set()
+        self.tables: dict[str, dict[str, Any]] = {kind: {} for kind in TABLE_KINDS}
+        self.hooks: dict[tuple[str, str | None], list[Hook]] = {}
+        self.parts: dict[str, list[TemplatePart]] = {}
+        self.errors: dict[tuple[str | None, int | None], dict[type[Exception], Any]] = {}
+        self.routes: list[Route] = []
+        self.receivers: list[SignalReceiver] = []
+
+    def add_all(self, rows: Iterable[Plugin]) -> None:
+        """Take in what `rows` add, in plugin order, or note the conflicts that refuse some of it.
+
+        Blueprints come first, each after its parent, whichever plugin that belongs to. Then all
+        names: a rule whose endpoint is somebody else's must not reach it.
+        """
+        bundles = [row.bundle for row in rows]
+        self._look_for_doubts(rows, bundles)
+        blueprints = [item for each in bundles for item in each.blueprints]
+        blueprints.sort(key=lambda item: item.name.count("."))
+        self._add_named(blueprints)
+        for each in bundles:
+            self._add_named(each.named)
+        for each in bundles:
+            self._add_routes(self._kept(each.routes))
+            for hook in self._kept(each.hooks):
+                self.hooks.setdefault((hook.table, hook.scope), []).append(hook)
+            for part in self._kept(each.parts):
+                self.parts.setdefault(part.slot, []).append(part)
+            for handler in self._kept(each.handlers):
+                handlers = self.errors.setdefault((handler.scope, handler.code), {})
+                handlers[handler.error] = handler.function
+            self.receivers += self._kept(each.receivers)
+
+    def _look_for_doubts(self, rows: Iterable[Plugin], bundles: Sequence[Bundle]) -> None:
+        """Give all that they want to those with whom nobody contends for it."""
+        wanted, disputed = contested(bundles, self.reserved)
+        for row, each in zip(rows, bundles, strict=True):
+            if each.needs_others or (disputed and not disputed.isdisjoint(each.claims)):
+                self.doubtful.add(row.name)
+        if not self.doubtful:
+            self.owners = wanted
+            return
+        for row, each in zip(rows, bundles, strict=True):
+            if row.name not in self.doubtful:
+                self.owners.update(each.claims)
+
+    def _add_named(self, items: Iterable[Named]) -> None:
+        tables, doubtful = self.tables, self.doubtful
+        for item in items:
+            if item.owner in doubtful:
+                claim = (item.kind, item.name)
+                if not self._may_have(item, claim):
+                    continue
+                self.owners[claim] = item.owner
+            tables[item.kind][item.name] = item.value
+
+    def _may_have(self, item: Named, claim: Claim) -> bool:
+        """Tell whether `item` is taken in; if it isn't, note why."""
+        if self._left_out_with_blueprint(item):
+            return False
+        if self._is_taken(item, claim):
+            return False
+        parent = ("blueprint", item.parent)
+        if item.parent and parent not in self.owners and parent not in self.reserved:
+            self._refuse(item, claim, "", f"no blueprint {item.parent!r} here")
+            return False
+        return True
+
+    def _add_routes(self, routes: Sequence[Route]) -> None:
+        if not routes or routes[0].owner not in self.doubtful:
+            self.routes += routes
+            return
+        owners = self.owners
+        for route in routes:
+            claims, owner = route.claims(), route.owner
+            if any(self._is_taken(route, claim) for claim in claims):
+                continue
+            # the view must be of its own plugin, and not another's
+            view = ("endpoint", route.rule.endpoint)
+            if view not in self.reserved and owners.get(view, owner) == owner:
+                owners.update(dict.fromkeys(claims, owner))
+                self.routes.append(route)
+
+    def _is_taken(self, item: Contribution, claim: Claim) -> bool:
+        """Tell whether somebody else has this name, and note who."""
+        winner = self.reserved.get(claim)
+        # a plugin may be called as the application is
+        if winner is None and (winner := self.owners.get(claim)) in {None, item.owner}:
+            return False
+        self._refuse(item, claim, winner or "")
+        return True
+
+    def _kept(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Return those that no refused blueprint takes along."""
+        if not self.refused:
+            return items
+        return [item for item in items if not self._left_out_with_blueprint(item)]
+
+    def _left_out_with_blueprint(self, item: Contribution) -> bool:
+        name = item.blueprint
+        while name:
+            if (item.owner, name) in self.refused:
+                return True
+            name = name.rpartition(".")[0]
+        return False
+
+    def _refuse(self, item: Contribution, claim: Claim, winner: str, reason: str = "") -> None:
+        kind, key = claim
+        name = str(item.rule.rule) if isinstance(item, Route) else str(key)
+        if kind == "blueprint":
+            self.refused.add((item.owner, name))
+        shown = winner if winner == APPLICATION else f"plugin {winner!r}"
+        self.conflicts.append(
+            Conflict(kind=kind, name=name, winner=shown, loser=item.owner, reason=reason)
+        )
+
+
+def build(
+    site: object,
+    generation: int,
+    plugins: Iterable[Plugin],
+    reserved: Mapping[Claim, str],
+    sorting: str,
+) -> Snapshot:
+    """Build the snapshot of `plugins`, which are in plugin order.
+
+    Args:
+        site: the application's side, which the pin is asked for.
+        generation: the number of this state.
+        plugins: all of them; only the active ones contribute.
+        reserved: names that belong to the application: they win.
+        sorting: ``"asc"``, ``"desc"``, or empty for plugin order with files before code.
+
+    """
+    rows = tuple(plugins)
+    active = {row.name: row for row in rows if row.status is Status.ACTIVE}
+    draft = _Draft(reserved)
+    draft.add_all(active.values())
+    return Snapshot(
+        site=site,
+        generation=generation,
+        plugins=rows,
+        active=active,
+        hooks={key: _chain(key, hooks) for key, hooks in draft.hooks.items()},
+        slots={name: _slot(name, parts, sorting) for name, parts in draft.parts.items()},
+        tables=draft.tables,
+        rules=frozenset([route.rule.serial for route in draft.routes]),
+        errors=draft.errors,
+        receivers=tuple(draft.receivers),
+        routes=tuple(draft.routes),
+        owners=draft.owners,
+        conflicts=tuple(draft.conflicts),
+        serial=next(_SERIALS),
+        names={},
+    )
+
+
+def _chain(key: tuple[str, str | None], hooks: list[Hook]) -> Chain:
+    """Return the hooks of one table as they are to be called.
+
+    ``hep`` functions run in plugin order at every point, as 3.x does it. What plugins
+    registered with Flask's own methods runs in Flask's order.
+    """
+    if key[0] in LAST_IN_FIRST_OUT:
+        recorded = [hook for hook in reversed(hooks) if hook.recorded]
+        hooks = recorded + [hook for hook in hooks if not hook.recorded]
+    return Chain(tuple(hooks), tuple([(hook.function, hook.meter) for hook in hooks]))
+
+
+def _slot(name: str, parts: list[TemplatePart], sorting: str) -> Slot:
+    if len(parts) == 1:
+        only = tuple(parts)
+        files, codes = (only, ()) if parts[0].is_file else ((), only)
+        return Slot(name, only, files, codes, parts[0].remote is not None)
+    if sorting:
+        parts = sort_parts(parts, attrgetter("order"), sorting == "desc")
+    files = tuple([part for part in parts if part.is_file])
+    codes = tuple([part for part in parts if not part.is_file])
+    is_remote = any(part.remote is not None for part in parts)
+    return Slot(name, tuple(parts) if sorting else files + codes, files, codes, is_remote)

@@ -1,0 +1,1 @@
+"""The web worker's side: the connection to the supervisor, and those to plugins' workers."""

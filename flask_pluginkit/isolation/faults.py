@@ -1,0 +1,42 @@
+"""Exceptions of a plugin that were raised in its own process."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from flask_pluginkit.exceptions import PluginError
+from flask_pluginkit.text import clean
+
+from .messages import (
+    Answer,
+    Failure,
+    Result,
+)
+
+
+class PluginFault(PluginError):  # noqa: N818 - the word for it everywhere
+    """An exception of an isolated plugin, told in its words."""
+
+    def __init__(self, text: str, traceback: str = "") -> None:
+        super().__init__(text)
+        self.traceback = traceback
+        """As its process formatted it; untrusted text without control characters."""
+        if traceback:
+            self.add_note(traceback)
+
+
+def raised(failure: Failure, plugin: str, point: str) -> NoReturn:
+    """Raise what a plugin raised."""
+    raise PluginFault(
+        f"plugin {plugin!r} at {clean(point, 100)}: {clean(failure.error, 500)}",
+        clean(failure.traceback, 20_000, multiline=True),
+    )
+
+
+def value_of(result: Result, plugin: str, point: str) -> Any:
+    """Return the plain value of a result. Raises PluginFault for a plugin's exception."""
+    if isinstance(result, Failure):
+        raised(result, plugin, point)
+    if isinstance(result, Answer):
+        raise PluginFault(f"plugin {plugin!r}: {point} answered with a response, expected a value")
+    return result.value

@@ -1,0 +1,125 @@
+"""The plugin's package in this process, found under its name of 3.x, and nobody else's beside it.
+
+The packages ``plugins`` and ``pluginkit_plugins`` exist and hold this one plugin: what the host
+has in folders of these names is neither readable nor looked for here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import find_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from flask_pluginkit.exceptions import LoadError, Problem
+from flask_pluginkit.isolation.messages import (
+    Spec,
+)
+from flask_pluginkit.text import clean
+
+NAMESPACES: Final = ("plugins", "pluginkit_plugins")
+"""The packages that plugins are in by the rules of 3.x."""
+
+
+class SourceLoader(SourceFileLoader):
+    """Loads what stands in the source, and never bytecode that lies beside it.
+
+    An operator approves sources: bytecode may be of something else, and is part of no digest.
+    """
+
+    def path_stats(self, path: str) -> Mapping[str, float]:
+        """Tell the import system that there is nothing to compare bytecode with."""
+        raise OSError(f"{path}: bytecode isn't looked at")
+
+
+class OnlyPlugin(MetaPathFinder):
+    """Finds the plugin's package, and empty packages around it."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        parents = name.split(".")[:-1]
+        self.parents = {".".join(parents[:end]) for end in range(1, len(parents) + 1)}
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """Return how to load the plugin or a package that is to hold it, None for the rest."""
+        if fullname == self.name:
+            init = self.folder / "__init__.py"
+            return spec_from_file_location(
+                fullname,
+                init,
+                loader=SourceLoader(fullname, str(init)),
+                submodule_search_locations=[str(self.folder)],
+            )
+        if fullname.startswith(f"{self.name}."):
+            spec = PathFinder.find_spec(fullname, path)
+            if spec is not None and type(spec.loader) is SourceFileLoader:
+                spec.loader = SourceLoader(fullname, spec.loader.path)
+            return spec
+        if fullname in NAMESPACES or fullname in self.parents:
+            spec = ModuleSpec(fullname, None, is_package=True)
+            # a plain list, which the import system takes as it is: nothing else is in here
+            spec.submodule_search_locations = []
+            return spec
+        return None
+
+
+def import_plugin(spec: Spec, undo: ExitStack) -> ModuleType:
+    """Import the plugin and return its module; `undo` makes the process forget it.
+
+    Raises what the plugin's code raises, and LoadError for a module that isn't there, which is
+    most often one of the host's.
+    """
+    finder = OnlyPlugin(spec.module, Path(spec.folder))
+    _set_aside(undo, (*NAMESPACES, *finder.parents, spec.module))
+    path, finders = sys.path[:], sys.meta_path[:]
+    undo.callback(lambda: (sys.path.__setitem__(slice(None), path), None)[1])
+    undo.callback(lambda: (sys.meta_path.__setitem__(slice(None), finders), None)[1])
+    sys.path.extend(folder for folder in spec.readable if folder not in path)
+    finder.parents -= {name for name in finder.parents - {*NAMESPACES} if find_spec(name)}
+    sys.meta_path.insert(0, finder)
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(spec.module)
+    except ModuleNotFoundError as error:
+        raise LoadError(_missing(spec, error)) from error
+
+
+def _missing(spec: Spec, error: ModuleNotFoundError) -> Problem:
+    return Problem(
+        where=f"plugin {spec.plugin}",
+        what="import",
+        found=clean(error),
+        expected="modules of the standard library, of the interpreter's own packages, of the "
+        "plugin's own folder and of what it depends on",
+        advice="the host's own modules and other plugins can't be imported from another process: "
+        "do without them, or run the plugin as trusted",
+    )
+
+
+def _set_aside(undo: ExitStack, names: tuple[str, ...]) -> None:
+    """Take modules of these names, and what is in them, out of the process until the end."""
+
+    def concerned() -> list[str]:
+        inside = tuple(f"{name}." for name in names)
+        return [name for name in sys.modules.copy() if name in names or name.startswith(inside)]
+
+    before = {name: sys.modules.pop(name) for name in concerned()}
+
+    def restore() -> None:
+        for name in concerned():
+            del sys.modules[name]
+        sys.modules.update(before)
+
+    undo.callback(restore)

@@ -1,0 +1,102 @@
+"""Changing where plugins run, and what they may do there: ``flask plugins isolate|approve``.
+
+In every worker, at its next request.
+"""
+
+from __future__ import annotations
+
+from .exceptions import PluginError, SwitchError
+from .frozen import replace
+from .isolation.approvals import Approvals
+from .isolation.digests import digest_of
+from .isolation.levels import read_level
+from .manifest import read_manifest
+from .records import unknown
+from .snapshot import Plugin
+from .switching import Change, Switchboard
+
+
+def isolate(
+    board: Switchboard, names: tuple[str, ...], chosen: str | None, by: str, source: str
+) -> Change:
+    """Let plugins run elsewhere from the next request on, or change nothing.
+
+    Args:
+        board: what switches plugins in this application.
+        names: the plugins.
+        chosen: where they are to run; None is what the configuration says.
+        by: who asks for it.
+        source: from where.
+
+    Raises:
+        SwitchError: one that is active can't be so there.
+        StateError: the state or the audit can't be written.
+        PluginError: there is no such plugin, or no such level.
+
+    """
+    level = None if chosen is None else read_level(chosen, "level")
+    site, follower = board.site, board.follower
+    board.refuse_while_loading()
+    entry = {
+        "action": "isolate",
+        "plugins": list(names),
+        "level": None if level is None else level.value,
+        "by": by,
+        "from": source,
+    }
+    with site.store.exclusive():
+        state = follower.with_local(site.store.load())
+        kept = {name: each for name, each in state.isolation.items() if name not in names}
+        if level is not None:
+            kept |= dict.fromkeys(names, level.value)
+        new = replace(state, isolation=kept)
+        try:
+            with site.lock:
+                rows = {row.name: row for row in site.prepare(state, lambda _loading: None)}
+                if missing := [name for name in names if name not in rows]:
+                    raise unknown(missing[0], rows)
+                were_active = [name for name in names if rows[name].is_active]
+                rows = {row.name: row for row in site.prepare(new, lambda _loading: None)}
+                for name in were_active:
+                    if not rows[name].is_active:
+                        raise SwitchError(name, rows[name].reason) from rows[name].error
+                snapshot = site.draft(rows.values(), new)
+            if dict(new.isolation) == dict(state.isolation):
+                return Change(changed=(), generation=state.generation)
+            follower.audit.write({**entry, "result": "intent"})
+            stored = site.store.swap(new.generation, new)
+        except PluginError as error:
+            board.undo(entry, state, error)
+            raise
+        with site.lock:
+            site.publish(replace(snapshot, generation=stored.generation), stored)
+            site.seen = site.store.hint
+        board.note({**entry, "result": "done", "generation": stored.generation})
+    return Change(changed=tuple(sorted(names)), generation=stored.generation)
+
+
+def approve(board: Switchboard, plugin: Plugin, by: str, source: str) -> tuple[str, ...]:
+    """Grant a plugin what its code on the disk asks for, and have every worker load it.
+
+    Raises:
+        StateError: the approvals, the state, or the audit can't be written.
+        ManifestError: it asks for what there isn't.
+
+    """
+    folder = plugin.candidate.folder
+    manifest = read_manifest(folder, plugin.candidate.package)
+    entry = {
+        "action": "approve",
+        "plugins": [plugin.name],
+        "permissions": list(manifest.permissions),
+        "by": by,
+        "from": source,
+    }
+    with board.site.store.exclusive():
+        board.follower.audit.write({**entry, "result": "intent"})
+    granted = Approvals(board.site.control).approve(
+        plugin.name, manifest.permissions, digest_of(folder), version=manifest.version, by=by
+    )
+    board.note({**entry, "result": "done"})
+    board.rescan(by, source)
+    return granted.permissions
