@@ -183,7 +183,7 @@ FINE = (200,)
 STATUSES = {
     **dict.fromkeys(("setcookie", "hopbyhop", "accel", "script"), FINE),
     **dict.fromkeys(("second", "guessing", "secondlate", "everywhere", "records"), ANY),
-    **dict.fromkeys(("endless", "endlessempty", "endlesslog", "endlesshtml", "lingering"), ANY),
+    **dict.fromkeys(("endless", "endlessempty", "endlesslog", "endlesshtml", "lingering", "stops"), ANY),
     **dict.fromkeys(("elsewhere", "elsewhere2", "elsewhere3", "elsewhere5"), (302, 500, 502)),
     **dict.fromkeys(("elsewhere4", "crlfetag", "nulheader"), (200, 302, 500, 502)),
     "abortxss": (404,),

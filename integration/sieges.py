@@ -198,12 +198,8 @@ def stopped(url: str, name: str) -> str:
     for process in state["processes"]:
         if process["plugin"] == name and process["reason"]:
             return str(process["reason"]).splitlines()[0][:110]
-    fault = state["faults"].get(name)
-    return (
-        str(fault or state["plugins"].get(name, ["", ""])[1] or "").splitlines()[0][:110]
-        if (fault or state["plugins"].get(name))
-        else ""
-    )
+    said = str(state["faults"].get(name) or state["plugins"][name][1] or "nothing: it goes on")
+    return said.splitlines()[0][:110]
 
 
 # ---- processes -------------------------------------------------------------------------------

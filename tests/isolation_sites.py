@@ -15,6 +15,7 @@ from trees import write_plugin
 from flask_pluginkit import PluginManager
 from flask_pluginkit.isolation.client.control import Control
 from flask_pluginkit.isolation.hosting import Hosting
+from flask_pluginkit.loading import forget, module_name
 
 PLUGIN = """
 import os, time
@@ -127,7 +128,9 @@ class Site:
         return next(row for row in self.manager.plugins if row.name == name)
 
     def close(self) -> None:
-        """Let go of the supervisor, and wait until it has ended."""
+        """Let go of the supervisor, and wait until it has ended; forget what was imported."""
+        for row in self.manager.plugins:
+            forget(module_name(row.candidate))
         hosting = self.manager._site().hosting
         if hosting._control is None:
             return

@@ -510,7 +510,7 @@ def test_signals_of_the_parent_reach_no_isolated_worker_s_end(confined_here: Pla
 def test_who_misuses_its_channel_is_ended(here: Place, act: str, said: str) -> None:
     """And the reason is told."""
     body = (
-        "import os, time\nfrom flask_pluginkit.isolation import messages\n"
+        "import os, time\nfrom flask_pluginkit.isolation import messages, supervision\n"
         f"def main(services):\n    {act}\n    time.sleep(60)"
     )
     refused = here.control().want(here.plugin(body))
@@ -521,7 +521,7 @@ def test_who_misuses_its_channel_is_ended(here: Place, act: str, said: str) -> N
 def test_a_flood_of_questions_hurts_nobody_else(here: Place) -> None:
     """Its asker waits, and others are answered as before."""
     body = (
-        "from flask_pluginkit.isolation import messages\n"
+        "from flask_pluginkit.isolation import messages, supervision\n"
         "import threading\n"
         "def flood(services):\n"
         "    for number in range(10**9):\n"

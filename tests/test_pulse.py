@@ -214,8 +214,8 @@ def test_a_slow_beat_starves_nobody(pulse: Pulse) -> None:
 
     slow = Member(work)
     quick = Member(lambda: trace.append("quick"))
-    pulse.add(slow)
     pulse.add(quick)
+    pulse.add(slow)
     until(lambda: slow.beats > 5)
     assert ("slow", "slow") not in pairwise(trace)
 

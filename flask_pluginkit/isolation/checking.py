@@ -27,6 +27,7 @@ from .messages import (
     Spec,
     TepInfo,
 )
+from .patterns import ARGUMENT, Patterns
 
 MOST: Final = 1000
 """Contributions of one kind."""
@@ -45,7 +46,6 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OP
 
 _NAME: Final = re.compile(r"[^\W\d][\w-]{0,99}")
 _ENDPOINT: Final = re.compile(r"[^\W\d][\w-]*(?:\.[^\W\d][\w-]*)*")
-_ARGUMENT: Final = re.compile(r"<(?:(?P<converter>[a-z_]+)(?:\([\w\s,=.'\"-]*\))?:)?[A-Za-z_]\w*>")
 
 T = TypeVar("T")
 
@@ -72,6 +72,7 @@ class _Check:
     def __init__(self, spec: Spec, permissions: Permissions) -> None:
         self.plugin = spec.plugin
         self.permissions = permissions
+        self.patterns = Patterns()
         self.refused: list[RefusedInfo] = []
 
     def each(
@@ -109,7 +110,8 @@ class _Check:
             return f"{describe(rule)} has the methods {describe(route.methods)}"
         if len(route.endpoint) > LONGEST or not _ENDPOINT.fullmatch(route.endpoint):
             return f"{describe(route.endpoint)} is no endpoint"
-        return f"{describe(rule)} has a subdomain" if route.subdomain else None
+        reason = "it has a subdomain" if route.subdomain else self.patterns.objection(rule)
+        return None if reason is None else f"{describe(rule)}: {reason}"
 
     def tep(self, tep: TepInfo) -> str | None:
         return None if 0 < len(tep.slot) <= LONGEST and tep.given else "a slot without a name"
@@ -147,10 +149,10 @@ _POSITIONS: Final = frozenset({"", "left", "right", "before", "after"})
 
 
 def _objection_to_arguments(rule: str) -> str | None:
-    rest = _ARGUMENT.sub("", rule)
+    rest = ARGUMENT.sub("", rule)
     if "<" in rest or ">" in rest:
         return "an argument that can't be read"
-    names = [found["converter"] for found in _ARGUMENT.finditer(rule)]
+    names = [found["converter"] for found in ARGUMENT.finditer(rule)]
     if odd := [name for name in names if name and name not in DEFAULT_CONVERTERS]:
         return f"the converter {odd[0]}, expected one of Werkzeug's own"
     return None

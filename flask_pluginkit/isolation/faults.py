@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import indent
 from typing import Any, NoReturn
 
 from flask_pluginkit.exceptions import PluginError
@@ -22,7 +23,12 @@ class PluginFault(PluginError):  # noqa: N818 - the word for it everywhere
         self.traceback = traceback
         """As its process formatted it; untrusted text without control characters."""
         if traceback:
-            self.add_note(traceback)
+            self.add_note(quoted(traceback))
+
+
+def quoted(traceback: str) -> str:
+    """Return a traceback in a plugin's words as others may log it: no line looks like theirs."""
+    return indent(clean(traceback, 20_000, multiline=True), "| ", lambda _line: True)
 
 
 def raised(failure: Failure, plugin: str, point: str) -> NoReturn:

@@ -15,9 +15,10 @@ from flask_pluginkit.exceptions import LoadError, PluginError, Problem, SandboxU
 from flask_pluginkit.text import clean
 
 from .answers.fragments import cleaner
+from .budgets import Budget
 from .client.exchange import Message, UnreachableError
 from .client.pool import NUMBERS, Pool, Streamed, gather
-from .faults import value_of
+from .faults import quoted, value_of
 from .messages import (
     Batch,
     Call,
@@ -45,6 +46,14 @@ MEMO: Final = "flask_pluginkit.isolation.memo"
 
 LOGGED: Final = 100
 """Records of one reply that are logged, at most."""
+
+DESERTED: Final = 0.1
+"""Seconds after which a worker that can't be reached is blamed; one that died is replaced."""
+
+PAUSE: Final = 0.005
+"""Seconds before the supervisor is asked again who serves the plugin."""
+
+_NOBODY: Final[tuple[tuple[int, str], float]] = ((0, ""), 0.0)
 
 
 class Remote:
@@ -81,6 +90,8 @@ class Remote:
         self._greeting = greeting
         self._clean = cleaner(spec.plugin, self.permissions, spec.level, assets=assets)
         self._lock = threading.Lock()
+        self._budget = Budget()
+        self._deserted = _NOBODY
         self._pool: Pool | None = None
 
     @property
@@ -137,11 +148,26 @@ class Remote:
         return pool
 
     def forget(self, pool: Pool) -> None:
-        """Ask the supervisor who follows, the next time."""
+        """Ask the supervisor who follows, the next time, as nobody serves this worker's socket.
+
+        A worker may close it and live on. So one that the supervisor still takes for a running
+        one a while later is blamed.
+        """
+        is_news = not pool.is_closed
         with self._lock:
             if self._pool is pool:
                 self._pool = None
         pool.close()
+        if not is_news:
+            return
+        now, worker = time.monotonic(), (pool.placed.incarnation, pool.placed.socket)
+        if self._deserted[0] != worker:
+            self._deserted = worker, now
+        elif now - self._deserted[1] > DESERTED:
+            self._deserted = _NOBODY
+            self._control.blame(self.plugin, worker[0], "it doesn't serve its socket")
+        else:
+            time.sleep(PAUSE)  # what has ended is noticed by then
 
     def regreet(self) -> None:
         """Let further connections begin with what the host now has to tell."""
@@ -210,6 +236,8 @@ class Remote:
     def log(self, records: Iterable[Record]) -> None:
         """Log what the plugin logged, as its own."""
         for record in list(records)[:LOGGED]:
+            if not self._budget.allows(len(record.text), self.logger, self.plugin):
+                continue
             level = min(max(record.level, logging.DEBUG), logging.CRITICAL)
             self.logger.log(
                 level,
@@ -268,5 +296,5 @@ def _refusal(plugin: str, refused: Refused) -> PluginError:
         )
     )
     if refused.traceback:
-        error.add_note(clean(refused.traceback, 20_000, multiline=True))
+        error.add_note(quoted(refused.traceback))
     return error

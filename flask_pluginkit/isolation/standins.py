@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from flask import Response, abort, has_request_context, request
+from flask import Response, abort, current_app, has_request_context, request
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, default_exceptions
 
@@ -20,6 +20,7 @@ from flask_pluginkit.points import GUARDS
 from flask_pluginkit.residents import Meter, Resident
 
 from .answers import headers
+from .answers.fragments import LONGEST
 from .client.pool import Streamed
 from .faults import PluginFault, raised, value_of
 from .messages import (
@@ -82,14 +83,9 @@ class Standins:
         assert isinstance(first, Head)  # `Results` are in reply to a `Batch` only
         body: Any = self._stream(visited, first) if first.more else first.body
         response = self._make(first.status, first.headers, body, is_private)
-        if (
-            self.remote.level == "isolated"
-            and (response.mimetype or "").startswith("text/")
-            and headers.is_for_script(dict(request.headers))
-        ):
-            # a script of the site may put it into a page, where no policy holds it; htmx does so
-            # whatever the type is
-            response.set_data(self.remote.fragment(response.get_data(as_text=True)))
+        if self.remote.level == "isolated" and _may_become_markup(response):
+            # a script of the site may put it into a page, where no policy holds it
+            response.set_data(self.remote.fragment(_beginning(response)))
         return response
 
     def _stream(self, visited: Streamed, head: Head) -> Iterator[bytes]:
@@ -190,6 +186,10 @@ class Standins:
             merged: dict[str, Any] = {}
             for result in self.stages.hook(self.remote, table):
                 merged |= value_of(result, self.remote.plugin, "context processor")
+            if self.remote.level == "isolated":
+                # as of what it told at its start: others have these names in every template
+                taken = current_app.jinja_env.globals
+                merged = {name: value for name, value in merged.items() if name not in taken}
             return merged
 
         return context
@@ -238,5 +238,27 @@ class Standins:
             f"The plugin {self.remote.plugin!r} can't answer at the moment.",
         )
 
+
+def _may_become_markup(response: Response) -> bool:
+    """Tell whether a script of the site may make a part of a page of it."""
+    kind = response.mimetype or ""
+    return headers.is_for_script(dict(request.headers)) and (
+        kind.startswith("text/") or kind.endswith("xml") or "HX-Request" in request.headers
+    )
+
+
+def _beginning(response: Response) -> str:
+    """Return the text of a response, or more of it than a fragment may have."""
+    body = bytearray()
+    for part in response.iter_encoded():
+        body += part
+        if len(body) > _LONGEST_TEXT:
+            break
+    response.close()
+    return body.decode("utf-8", "replace")
+
+
+_LONGEST_TEXT = 4 * LONGEST
+"""Bytes that are more than so many characters, or none that can be read."""
 
 _GUARD_POINTS = frozenset(table.removesuffix("_funcs") for table in GUARDS)

@@ -111,8 +111,10 @@ def is_for_script(given: Mapping[str, str]) -> bool:
     Such a script may put what it gets into that page; a sandboxed page's requests come, to the
     browser, from another site.
     """
-    return given.get("HX-Request", "") != "" or (
-        given.get("Sec-Fetch-Dest") == "empty" and given.get("Sec-Fetch-Site") == "same-origin"
+    # however a server or a dict of them writes their names
+    found = {name.lower(): value for name, value in given.items()}
+    return found.get("hx-request", "") != "" or (
+        found.get("sec-fetch-dest") == "empty" and found.get("sec-fetch-site") == "same-origin"
     )
 
 

@@ -163,6 +163,11 @@ class Pool:
 
     # ---- the pool itself -------------------------------------------------------------------
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether no call can begin."""
+        return self._is_closed
+
     def close(self) -> None:
         """Close what is idle, and what runs as soon as it is done; no call can begin."""
         with self._lock:

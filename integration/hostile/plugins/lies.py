@@ -93,7 +93,6 @@ LIES: dict[str, Callable[[], Description]] = {
         "/lieconverter/<int(fixed_digits='x'):x>",
         "/lieconverter/<any():x>",
         "/lieconverter/<any(__import__('os')):x>",
-        "/lieconverter/<string(nothing=1):x>",
         "/lieconverter/<x>/<x>",
         "/lieconverter/ok",
     ),
