@@ -129,6 +129,50 @@ def approve(folder: Path, name: str, permissions: tuple[str, ...]) -> None:
         approvals.approve(name, permissions, digest, version="1.0.0", by="the operator")
 
 
+NASTY = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)><script>alert(1)</script></svg>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+    '<a href="javascript:alert(1)">x</a>',
+    '<a href="java&#10;script:alert(1)">x</a>',
+    '<a href="data:text/html,<script>alert(1)</script>">x</a>',
+    '" onmouseover="alert(1)" x="',
+    "' onmouseover='alert(1)' x='",
+    "<b id=login class=admin>x</b>",
+    '<form action="//evil"><input name=password></form>',
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<style>*{background:url(//evil)}</style>",
+    '<b style="position:fixed">x</b>',
+    "<base href=//evil><meta http-equiv=refresh content=0>",
+    '<img src="//evil/x.png">',
+    "</div></body></html><script>alert(1)</script>",
+    "<!--><script>alert(1)</script>-->",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    "<template><script>alert(1)</script></template>",
+    "<a hx-get=/page1 hx-trigger=load data-x=1>x</a>",
+    "<x contenteditable onblur=alert(1) tabindex=1>x</x>",
+)
+"""Parts of the site's pages that would run, load or look like what isn't theirs."""
+
+MARKUP = """
+from flask import Blueprint, Response, request
+
+NASTY = {nasty!r}
+blueprint = Blueprint("markup", __name__)
+
+@blueprint.route("/page")
+def page():
+    return Response("<script>alert(1)</script><b>fine</b>", mimetype=request.args["type"])
+
+def register():
+    return {{
+        "bep": {{"blueprint": blueprint, "prefix": "/markup"}},
+        "tep": {{f"nasty{{number}}": html for number, html in enumerate(NASTY)}},
+        "dcp": {{f"nasty{{number}}": lambda html=html: html for number, html in enumerate(NASTY)}},
+    }}
+"""
+
 # ---- rows ------------------------------------------------------------------------------------
 
 FORGED = """

@@ -145,6 +145,8 @@ class Outcome:
     """Until the attacker was answered."""
     recovery: float | None
     """Seconds from there to the first good answer of the same plugin; None: it is put off."""
+    others: bytes
+    """What the plugin's next requests were answered."""
     stopped: str
     """What the supervisor says of it, or the host."""
     failures: tuple[str, ...]
@@ -163,7 +165,7 @@ def attack(url: str, row: Row, visitors: Visitors) -> Outcome:
     path = row.path or f"/{row.name}/attack"
     answer = ask(url, path, headers=row.headers)
     ended = time.monotonic()
-    recovery = recovered(url, row.name, ended)
+    recovery, others = recovered(url, row.name, ended)
     after = ask(url, "/")
     time.sleep(max(begun + 0.3 - time.monotonic(), 0))
     median, p99 = visitors.quantiles(begun, time.monotonic())
@@ -172,6 +174,7 @@ def attack(url: str, row: Row, visitors: Visitors) -> Outcome:
         after=after,
         seconds=ended - begun,
         recovery=recovery,
+        others=others,
         stopped=stopped(url, row.name),
         failures=tuple(visitors.failures[failed:]),
         median=median,
@@ -180,16 +183,18 @@ def attack(url: str, row: Row, visitors: Visitors) -> Outcome:
     )
 
 
-def recovered(url: str, name: str, since: float) -> float | None:
-    """Wait for a plugin's good answer, and return how long that took."""
+def recovered(url: str, name: str, since: float) -> tuple[float | None, bytes]:
+    """Wait for a plugin's good answer; return how long that took, and what it answered."""
+    found = bytearray()
     while time.monotonic() < since + RECOVERY:
         answer = ask(url, f"/{name}/")
+        found += answer.body
         if answer.body.startswith(b"alive"):
-            return time.monotonic() - since
+            return time.monotonic() - since, bytes(found)
         if answer.status == 404:
-            return None
+            break
         time.sleep(0.03)
-    return None
+    return None, bytes(found)
 
 
 def stopped(url: str, name: str) -> str:

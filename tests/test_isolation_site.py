@@ -16,6 +16,7 @@ import pytest
 from isolation_sites import PLUGIN, Site, _impatient, guest, site
 from trees import write, write_plugin
 
+from flask_pluginkit.isolation.wire import DeadlineError
 from flask_pluginkit.loading import module_name
 
 __all__ = ["_impatient", "site"]
@@ -353,3 +354,31 @@ def test_a_guard_whose_process_is_gone_shuts_the_site(
     """
     write_plugin(tmp_path / "plugins", "guest", body)
     assert sites().client.get("/page").status_code == 503
+
+
+def test_a_stream_may_take_longer_than_a_page_but_not_for_ever(
+    sites: Callable[..., Site], tmp_path: Path
+) -> None:
+    """The deadline holds for each chunk, and a visitor who reads slowly is no fault of it."""
+    body = """
+    import time
+    def slow(pause, count):
+        def chunks():
+            for number in range(count):
+                yield f"{number},"
+                time.sleep(pause / 10)
+        return chunks()
+    def register():
+        return {"vep": {"rule": "/guest/<int:pause>/<int:count>", "view_func": slow}}
+    """
+    write_plugin(tmp_path / "plugins", "guest", body)
+    site = sites(deadline=0.5, config={"PLUGINKIT_SANDBOX_STREAM": 3})
+    assert site.client.get("/guest/1/8").text == "0,1,2,3,4,5,6,7,"
+    reading = iter(site.client.get("/guest/0/2000").response)
+    next(reading)
+    time.sleep(1)
+    assert b"".join(reading).endswith(b"1999,")
+    with pytest.raises(DeadlineError):
+        assert site.client.get("/guest/20/3").text
+    with pytest.raises(DeadlineError):
+        assert site.client.get("/guest/2/900").text

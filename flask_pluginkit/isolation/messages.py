@@ -171,8 +171,6 @@ class Visit(Struct, frozen=True, kw_only=True, tag="visit"):
     id: int
     page: Page
     body: bytes = b""
-    seconds: float = 5.0
-    """What is left until the deadline."""
 
 
 class Batch(Struct, frozen=True, kw_only=True, tag="batch"):
@@ -181,7 +179,6 @@ class Batch(Struct, frozen=True, kw_only=True, tag="batch"):
     id: int
     page: Page
     calls: list[Call]
-    seconds: float = 5.0
 
 
 ToPlugin = Greeting | Visit | Batch

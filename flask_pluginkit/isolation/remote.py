@@ -192,11 +192,13 @@ class Remote:
     def visit(self, page: Page, body: bytes) -> Streamed:
         """Send a request to the plugin's views. Raises PluginError."""
         deadline = time.monotonic() + self.settings.deadline
-        message = Visit(id=next(NUMBERS), page=page, body=body, seconds=self.settings.deadline)
+        message = Visit(id=next(NUMBERS), page=page, body=body)
         while True:
             pool = self.pool(deadline)
             try:
-                return pool.stream(message, deadline)
+                answer = pool.stream(message, deadline)
+                answer.allow(self.settings.deadline, self.settings.stream)
+                return answer
             except UnreachableError:
                 # it never got the message: whoever follows may have it
                 self.forget(pool)
@@ -257,8 +259,7 @@ def ask_all(rows: Sequence[Row]) -> list[Outcome]:
     """Ask several plugins at the same time and return their results, or why there are none."""
     if not rows:
         return []
-    seconds = rows[0][0].settings.deadline
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + rows[0][0].settings.deadline
     outcomes: dict[int, Outcome] = {}
     while len(outcomes) < len(rows):
         asked: list[tuple[int, Pool]] = []
@@ -272,7 +273,7 @@ def ask_all(rows: Sequence[Row]) -> list[Outcome]:
                 outcomes[place] = error
                 continue
             asked.append((place, pool))
-            calls.append((pool, Batch(id=next(NUMBERS), page=page, calls=wanted, seconds=seconds)))
+            calls.append((pool, Batch(id=next(NUMBERS), page=page, calls=wanted)))
         for (place, pool), found in zip(asked, gather(calls, deadline), strict=True):
             remote = rows[place][0]
             if isinstance(found, UnreachableError) and time.monotonic() < deadline:

@@ -28,7 +28,9 @@ class Settings(Frozen):
     lowered: bool = False
     """Whether to run a plugin without the sandbox where that can't be had."""
     deadline: float = 5.0
-    """Seconds for a whole answer of a plugin."""
+    """Seconds for a whole answer of a plugin, and for each chunk of one that is streamed."""
+    stream: float = 60.0
+    """Seconds for a whole answer that is streamed; while a visitor reads, none pass."""
     memory: int = 256 * MIB
     """Bytes of private memory of one plugin."""
     concurrency: int = 16
@@ -111,6 +113,7 @@ _READ: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "homes": _folder,
     "lowered": _truth,
     "deadline": _number(0.05, 120, float),
+    "stream": _number(0.05, 3600, float),
     "memory": _number(32 * MIB, 64 * 1024 * MIB, int),
     "concurrency": _number(1, 256, int),
     "body": _number(0, 16 * MIB, int),

@@ -139,12 +139,23 @@ class Connection:
             if (frame := self._frame(self._receive())) is not None:
                 return self._checked(frame)
 
-    def chunks(self, number: int, deadline: float) -> Iterator[Chunk]:
-        """Return the rest of a reply, chunk by chunk, the last one included. Raises WireError."""
+    def chunks(self, number: int, pause: float, seconds: float) -> Iterator[Chunk]:
+        """Return the rest of a reply, chunk by chunk, the last one included. Raises WireError.
+
+        Only time in which the worker is waited for counts: a visitor may read slowly.
+
+        Args:
+            number: the id of the message.
+            pause: how many seconds one chunk may take.
+            seconds: how many all of them may take.
+
+        """
         while True:
+            begun = time.monotonic()
             while (frame := self._frame(b"")) is None:
-                self._wait(select.POLLIN, deadline)
+                self._wait(select.POLLIN, begun + min(pause, seconds))
                 self._data += self._receive(is_answered=True)
+            seconds -= time.monotonic() - begun
             chunk = _decoded(frame, number)
             if not isinstance(chunk, Chunk):
                 raise WireError(f"{type(chunk).__name__} in the middle of a body")

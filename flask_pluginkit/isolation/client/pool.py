@@ -239,10 +239,10 @@ class Streamed:
     """A reply that may have more: iterate once for its chunks, and close it in any case.
 
     While it `has_more` it holds a connection; closing it earlier closes that too, which tells
-    the worker. The deadline of the call holds for all of it.
+    the worker. How long it may take is said by `allow`.
     """
 
-    __slots__ = ("_connection", "_deadline", "_pool", "reply")
+    __slots__ = ("_connection", "_pause", "_pool", "_seconds", "reply")
 
     def __init__(
         self,
@@ -254,7 +254,14 @@ class Streamed:
         self.reply = reply
         self._pool = pool
         self._connection = connection
-        self._deadline = deadline
+        self._pause = self._seconds = max(deadline - time.monotonic(), 0.0)
+
+    def allow(self, pause: float, seconds: float) -> None:
+        """Let each chunk take so long, and all of them so long (seconds).
+
+        Without, what was left of the call's deadline holds for all of it.
+        """
+        self._pause, self._seconds = pause, seconds
 
     @property
     def has_more(self) -> bool:
@@ -267,7 +274,7 @@ class Streamed:
         if connection is None or pool is None:
             return
         try:
-            for chunk in connection.chunks(self.reply.id, self._deadline):
+            for chunk in connection.chunks(self.reply.id, self._pause, self._seconds):
                 if chunk.last:
                     self._connection = None
                     pool.put_back(connection)

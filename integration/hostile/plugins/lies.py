@@ -96,6 +96,7 @@ LIES: dict[str, Callable[[], Description]] = {
         "/lieconverter/<x>/<x>",
         "/lieconverter/ok",
     ),
+    "lietwo": rules("/lietwo/<path:a>/<path:b>/end"),
     "lieargument": rules("/lieargument/<string(nothing=1):x>", "/lieargument/ok"),
     "liepaths": rules(f"/liepaths/{PATHS}/end"),
     "liedashes": rules(f"/liedashes/{DASHES}z"),
