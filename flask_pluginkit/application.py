@@ -21,11 +21,11 @@ from .breaker import Breaker, Limits
 from .building import build
 from .deployment import Follows, control_folder, is_safe_mode
 from .discovery import Candidate, discover
+from .elsewhere import Elsewhere
 from .enlistment import Enlistment
 from .exceptions import ConflictError, Problem
 from .frozen import replace
 from .inventory import why_closed
-from .isolation.hosting import Hosting, Loaded
 from .live.assets import Assets
 from .live.claims import Reserved
 from .live.configuration import Configuration
@@ -43,12 +43,7 @@ from .state.base import State
 from .state.files import FileStateStore
 
 if TYPE_CHECKING:
-    from .isolation.remote import Remote
-
-
-def hosted_of(snapshot: Snapshot) -> list[Loaded]:
-    """Return what runs in processes of its own, of the plugins that are active."""
-    return [plugin.hosted for plugin in snapshot.active.values() if plugin.hosted is not None]
+    from .isolation.hosting import Hosting
 
 
 UNSEEN: Final = -1
@@ -111,15 +106,7 @@ class Site:
         self.emit_config = Configuration(app, options, self.is_strict).emit
         self.assets = Assets(app, self.pin, self.is_strict, options.static_endpoint)
         self.stage = Stage(self, self.pin, options)
-        self.hosting = Hosting(
-            app,
-            options.isolation,
-            self.control,
-            self.logger,
-            self._remotes,
-            options.static_url_path,
-        )
-        """Runs the plugins that aren't trusted, in processes of their own."""
+        self.elsewhere = Elsewhere(app, options, self.control, self.pin)
         self.settled = False
         self._preparing_thread = 0
         self._prepared: list[Loading] = []
@@ -130,6 +117,11 @@ class Site:
     def pin(self) -> Snapshot:
         """Return the snapshot that the running request uses."""
         return pinned(self)
+
+    @property
+    def hosting(self) -> Hosting:
+        """What runs the plugins that aren't trusted, in processes of their own."""
+        return self.elsewhere.hosting
 
     def is_strict(self) -> bool:
         """Tell whether faults are raised where they could be contained."""
@@ -190,7 +182,7 @@ class Site:
             report=self._report,
             unreadable=lambda: self.store.unreadable,
             safe_mode=is_safe_mode(self.app),
-            hosting=self.hosting,
+            elsewhere=self.elsewhere,
         )
         self.startup.find(self.find())
         self.store.know(self.startup.folders)
@@ -351,14 +343,10 @@ class Site:
             self._give_another_chance(name)
         self.current = snapshot
         self.state = state
-        self.hosting.keep(hosted_of(snapshot))
+        self.elsewhere.keep(snapshot)
         prepared = self._prepared_for
         if prepared is not None and replace(prepared, generation=state.generation) == state:
             self._prepared_for = state
-
-    def _remotes(self) -> list[Remote]:
-        """Return what asks the plugins in processes of their own, as the request sees them."""
-        return [hosted.remote for hosted in hosted_of(self.pin())]
 
     def _give_another_chance(self, name: str) -> None:
         for loading in self.startup.loadings:
@@ -397,7 +385,7 @@ class Site:
                     loadings = self.prepare(self.state, self._reports)
                 self.publish(self.draft(loadings, self.state), self.state)
                 self.stage.tables.forget_templates()
-                self.hosting.tell_anew()
+                self.elsewhere.tell_anew()
             except BaseException:
                 self.settled = False
                 raise

@@ -80,7 +80,7 @@ class Isolating:
 
         Raises `RunError` if it doesn't answer.
         """
-        return self._site().hosting.processes()
+        return self._site().elsewhere.processes()
 
 
 def board_of(site: Site) -> Switchboard:

@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .bundles import EMPTY as NO_BUNDLE
 from .bundles import bundle
@@ -24,7 +24,6 @@ from .exceptions import (
     Problem,
 )
 from .frozen import Frozen, replace
-from .isolation.hosting import Loaded
 from .isolation.levels import Isolation
 from .kinds import EMPTY
 from .manifest import Manifest, read_manifest
@@ -34,6 +33,9 @@ from .residents import Resident
 from .snapshot import Plugin, Status
 from .state.base import Quarantine, WantedState
 from .text import clean
+
+if TYPE_CHECKING:
+    from .isolation.hosting import Loaded
 
 REASON_LENGTH = 1000
 """Characters of a reason; the traceback has all of it."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from . import requirements
 from .discovery import Candidate
+from .elsewhere import Elsewhere
 from .exceptions import ManifestError, PluginError, RequirementError, StateError
-from .isolation.hosting import Hosting
 from .isolation.levels import Isolation
 from .kinds import normalise
 from .loading import announce, bar, load, registered
@@ -45,10 +45,10 @@ class Startup:
         report: Callable[[Loading], None],
         unreadable: Callable[[], Mapping[str, StateError]],
         safe_mode: bool,
-        hosting: Hosting,
+        elsewhere: Elsewhere,
     ) -> None:
         self.home = home
-        self.hosting = hosting
+        self.elsewhere = elsewhere
         self.report = report
         self.unreadable = unreadable
         self.safe_mode = safe_mode
@@ -78,10 +78,11 @@ class Startup:
         """Tell whether what is known of a plugin still holds: code once imported stays."""
         if loading.hosted is None:
             return loading.module is not None
-        if self.hosting.is_current(loading.hosted):
+        hosting = self.elsewhere.hosting
+        if hosting.is_current(loading.hosted):
             return True
         manifest = self._open(loading.candidate).manifest
-        return self.hosting.must_wait(loading.hosted, manifest)
+        return hosting.must_wait(loading.hosted, manifest)
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -176,7 +177,7 @@ class Startup:
             # it may be disabled: so it doesn't run
             self.fail(loading, Status.FAILED, loading.problem() or unreadable, own=False)
             return
-        level = self.hosting.levels.of(loading.name, state.isolation)
+        level = self.elsewhere.levels.of(loading.name, state.isolation)
         if level is not loading.level:
             bar(loading.candidate, is_barred=level is not Isolation.TRUSTED)
             loading.move(level)
@@ -329,7 +330,7 @@ class Startup:
             loading.resident.optional = loading.manifest.optional
         started = time.perf_counter()
         try:
-            hosted = self.hosting.load(
+            hosted = self.elsewhere.hosting.load(
                 loading.candidate,
                 loading.manifest,
                 loading.level,

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import distribution
@@ -114,10 +115,23 @@ def readable_python() -> str:
                 target = site / file
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(str(file.locate()), target)
+    _install_commands(site)
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
     return str(folder / "env/bin/python")
+
+
+def _install_commands(site: Path) -> None:
+    """Make ``flask plugins`` known there, as an installed package does."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    info = site / "flask_pluginkit-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: Flask-PluginKit\nVersion: 0\n")
+    lines = []
+    for group, entries in project["project"]["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in entries.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 
 def forget_environment() -> None:
@@ -169,24 +183,57 @@ def served(
         env: further variables; those that begin with ``SITE_`` are its configuration.
 
     """
-    python = readable_python()
-    within: list[str] = []
-    variables = {
+    port = free_port()
+    words = ["--workers", str(workers), "--threads", str(threads), "--worker-class", "gthread"]
+    with running_site(folder, user, options, port, words, env):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running_site(
+    folder: Path,
+    user: str,
+    options: str,
+    port: int,
+    words: list[str],
+    env: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The gunicorn with these arguments that serves the site; the rest is as for `served`."""
+    give_away(folder, user)
+    with running_gunicorn(
+        folder,
+        "site_host:app",
+        port,
+        words,
+        variables(user, options, env),
+        python=readable_python(),
+        within=as_user(user),
+    ) as process:
+        yield process
+
+
+def variables(user: str, options: str, env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a site and of its commands."""
+    uids = {"SITE_PLUGINKIT_SANDBOX_UIDS": UIDS} if user == ROOT else {}
+    return {
         "PATH": "/usr/bin:/bin",
         "OPTIONS": options,
         "PYTHONDONTWRITEBYTECODE": "1",
+        **uids,
         **(env or {}),
     }
-    if user == ROOT:
-        variables["SITE_PLUGINKIT_SANDBOX_UIDS"] = UIDS
-    elif os.geteuid() == 0:
+
+
+def as_user(user: str) -> list[str]:
+    """The command that runs another one as a site's user."""
+    if user == ROOT or os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+
+
+def give_away(folder: Path, user: str) -> None:
+    """Let a site's user own what is in its folder."""
+    if as_user(user):
         nobody = pwd.getpwnam("nobody")
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        within = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    port = free_port()
-    arguments = ["--workers", str(workers), "--threads", str(threads), "--worker-class", "gthread"]
-    with running_gunicorn(
-        folder, "site_host:app", port, arguments, variables, python=python, within=within
-    ):
-        yield f"http://127.0.0.1:{port}"
+            os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)

@@ -382,3 +382,26 @@ def test_a_stream_may_take_longer_than_a_page_but_not_for_ever(
         assert site.client.get("/guest/20/3").text
     with pytest.raises(DeadlineError):
         assert site.client.get("/guest/2/900").text
+
+
+def test_hooks_run_once_around_the_plugins_own_pages(
+    sites: Callable[..., Site], tmp_path: Path
+) -> None:
+    """In its process, where they share what the view sees; not in the host as well."""
+    body = """
+    from flask import g
+    calls = []
+    def before():
+        calls.append(1)
+        g.word = "shared"
+    def view():
+        return f"{g.word} {len(calls)}"
+    def register():
+        return {"hep": {"before_request": before},
+                "vep": {"rule": "/guest/view", "view_func": view}}
+    """
+    write_plugin(tmp_path / "plugins", "guest", body)
+    site = sites()
+    assert site.client.get("/guest/view").text == "shared 1"
+    assert site.client.get("/page").status_code == 200
+    assert site.client.get("/guest/view").text == "shared 3"

@@ -24,7 +24,7 @@ from flask_pluginkit.permissions import FLAGS, permissions_of
 from flask_pluginkit.points import Conflict
 from flask_pluginkit.residents import Resident
 
-from .levels import Isolation, Levels, read_levels
+from .levels import Isolation
 from .settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
         WorkerInfo,
     )
 
-OPTION: Final = "isolation"
-CONFIGURATION: Final = "PLUGINKIT_ISOLATION"
 PUBLIC: Final = "PLUGINKIT_PUBLIC_ENDPOINTS"
 SHARED: Final = "PLUGINKIT_SHARED_TEMPLATES"
 """Names of the host's templates that isolated plugins get the source of, such as a layout."""
@@ -72,29 +70,27 @@ class Loaded(Frozen, eq=False):
 
 
 class Hosting:
-    """Runs the isolated plugins of one application; made at every start, used by few."""
+    """Runs the isolated plugins of one application; made when the first is to run."""
 
     def __init__(
         self,
         app: Flask,
-        given: object,
         control_folder: Path,
         logger: logging.Logger,
         active: Callable[[], Iterable[Remote]],
         assets: str,
+        *,
+        is_settled: bool = False,
     ) -> None:
         self.app = app
         self.control_folder = control_folder
         self.logger = logger
-        self.levels = Levels(
-            configured=read_levels(app.config.get(CONFIGURATION), CONFIGURATION),
-            given=read_levels(given, OPTION),
-        )
         self._active = active
         self._assets = assets
         self._lock = threading.Lock()
         self._running: set[Remote] = set()
-        self._is_settled = False
+        self._is_settled = is_settled
+        """Whether the host has registered its routes."""
         self._settings: Settings | None = None
         self._control: Control | None = None
         self._stages: Stages | None = None
