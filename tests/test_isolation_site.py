@@ -377,7 +377,7 @@ def test_a_stream_may_take_longer_than_a_page_but_not_for_ever(
     reading = iter(site.client.get("/guest/0/2000").response)
     next(reading)
     time.sleep(1)
-    assert b"".join(reading).endswith(b"1999,")
+    assert [*reading][-1] in ("1999,", b"1999,")
     with pytest.raises(DeadlineError):
         assert site.client.get("/guest/20/3").text
     with pytest.raises(DeadlineError):

@@ -33,7 +33,7 @@ TABLE = (
     ("barrier",),
     ("isolation",),
     ("live",),
-    ("deployment", "inventory", "loadings", "owners", "records"),
+    ("deployment", "elsewhere", "inventory", "loadings", "owners", "records"),
     ("loading_errors", "placement"),
     ("preprocessing",),
     ("startup",),

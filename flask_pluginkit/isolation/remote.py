@@ -197,13 +197,14 @@ class Remote:
             pool = self.pool(deadline)
             try:
                 answer = pool.stream(message, deadline)
-                answer.allow(self.settings.deadline, self.settings.stream)
-                return answer
             except UnreachableError:
                 # it never got the message: whoever follows may have it
                 self.forget(pool)
                 if time.monotonic() >= deadline:
                     raise
+            else:
+                answer.allow(self.settings.deadline, self.settings.stream)
+                return answer
 
     def ask(self, page: Page, calls: list[Call]) -> list[Result]:
         """Call some of the plugin's functions in one message. Raises PluginError."""
@@ -239,7 +240,7 @@ class Remote:
         """Log what the plugin logged, as its own."""
         for record in list(records)[:LOGGED]:
             if not self._budget.allows(len(record.text), self.logger, self.plugin):
-                continue
+                return
             level = min(max(record.level, logging.DEBUG), logging.CRITICAL)
             self.logger.log(
                 level,
