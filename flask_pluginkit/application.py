@@ -35,9 +35,8 @@ from .live.slots import Slots
 from .live.stage import Stage
 from .loadings import Loading
 from .options import Options
-from .points import Conflict
 from .residents import Resident
-from .snapshot import PIN, Plugin, Snapshot, Status, pinned
+from .snapshot import PIN, Plugin, Snapshot, pinned
 from .startup import Startup
 from .state.base import State
 from .state.files import FileStateStore
@@ -317,23 +316,8 @@ class Site:
         rows = tuple(plugins)
         reserved = self.reserved.claims(rows)
         snapshot = build(self, generation, rows, reserved, self.options.sorting)
-        by_loser: dict[str, list[Conflict]] = {}
-        for conflict in snapshot.conflicts:
-            by_loser.setdefault(conflict.loser, []).append(conflict)
-        if by_loser:
-            rows = tuple(
-                replace(row, conflicts=(*row.conflicts, *by_loser[row.name]))
-                if row.name in by_loser
-                else row
-                for row in rows
-            )
-            snapshot = replace(
-                snapshot,
-                plugins=rows,
-                active={row.name: row for row in rows if row.status is Status.ACTIVE},
-            )
         self._report_conflicts(snapshot, tolerant)
-        closed = why_closed(rows, self.control if self.startup.safe_mode else None)
+        closed = why_closed(snapshot.plugins, self.control, is_safe_mode=self.startup.safe_mode)
         return replace(snapshot, closed=closed) if closed else snapshot
 
     def publish(self, snapshot: Snapshot, state: State) -> None:

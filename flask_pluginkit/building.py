@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from .bundles import Bundle, contested
+from .frozen import replace
 from .ordering import sort_parts
 from .points import (
     Claim,
@@ -36,7 +37,17 @@ from .snapshot import (
 
 Item = TypeVar("Item", bound=Contribution)
 
+TRUSTED: Final = "trusted"
+
 _SERIALS: Final = count(1)
+
+
+def _by_trust(rows: Iterable[Plugin], bundles: Sequence[Bundle]) -> Sequence[Bundle]:
+    """Return the bundles of `rows` in the order in which they choose names and rules."""
+    if all(row.isolation == TRUSTED for row in rows):
+        return bundles
+    pairs = zip(rows, bundles, strict=True)
+    return [each for _, each in sorted(pairs, key=lambda pair: pair[0].isolation != TRUSTED)]
 
 
 class _Draft:
@@ -65,25 +76,29 @@ class _Draft:
         """Take in what `rows` add, in plugin order, or note the conflicts that refuse some of it.
 
         Blueprints come first, each after its parent, whichever plugin that belongs to. Then all
-        names: a rule whose endpoint is somebody else's must not reach it.
+        names: a rule whose endpoint is somebody else's must not reach it. Whoever is trusted has
+        the first choice: links to its pages must not lead to those of a plugin that isn't.
         """
         bundles = [row.bundle for row in rows]
         self._look_for_doubts(rows, bundles)
-        blueprints = [item for each in bundles for item in each.blueprints]
+        ranked = _by_trust(rows, bundles)
+        blueprints = [item for each in ranked for item in each.blueprints]
         blueprints.sort(key=lambda item: item.name.count("."))
         self._add_named(blueprints)
-        for each in bundles:
+        for each in ranked:
             self._add_named(each.named)
-        for each in bundles:
-            self._add_routes(self._kept(each.routes))
-            for hook in self._kept(each.hooks):
+        kept = [self._kept(each) for each in bundles] if self.refused else bundles
+        for each in _by_trust(rows, kept):
+            self._add_routes(each.routes)
+        for each in kept:
+            for hook in each.hooks:
                 self.hooks.setdefault((hook.table, hook.scope), []).append(hook)
-            for part in self._kept(each.parts):
+            for part in each.parts:
                 self.parts.setdefault(part.slot, []).append(part)
-            for handler in self._kept(each.handlers):
+            for handler in each.handlers:
                 handlers = self.errors.setdefault((handler.scope, handler.code), {})
                 handlers[handler.error] = handler.function
-            self.receivers += self._kept(each.receivers)
+            self.receivers += each.receivers
 
     def _look_for_doubts(self, rows: Iterable[Plugin], bundles: Sequence[Bundle]) -> None:
         """Give all that they want to those with whom nobody contends for it."""
@@ -144,11 +159,20 @@ class _Draft:
         self._refuse(item, claim, winner or "")
         return True
 
-    def _kept(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Return those that no refused blueprint takes along."""
-        if not self.refused:
-            return items
-        return [item for item in items if not self._left_out_with_blueprint(item)]
+    def _kept(self, bundle: Bundle) -> Bundle:
+        """Return `bundle` without what a refused blueprint takes along."""
+
+        def kept(items: Iterable[Item]) -> tuple[Item, ...]:
+            return tuple([item for item in items if not self._left_out_with_blueprint(item)])
+
+        return replace(
+            bundle,
+            routes=kept(bundle.routes),
+            hooks=kept(bundle.hooks),
+            parts=kept(bundle.parts),
+            handlers=kept(bundle.handlers),
+            receivers=kept(bundle.receivers),
+        )
 
     def _left_out_with_blueprint(self, item: Contribution) -> bool:
         name = item.blueprint
@@ -190,6 +214,9 @@ def build(
     active = {row.name: row for row in rows if row.status is Status.ACTIVE}
     draft = _Draft(reserved)
     draft.add_all(active.values())
+    if draft.conflicts:
+        rows = _with_conflicts(rows, draft.conflicts)
+        active = {row.name: row for row in rows if row.status is Status.ACTIVE}
     return Snapshot(
         site=site,
         generation=generation,
@@ -206,6 +233,19 @@ def build(
         conflicts=tuple(draft.conflicts),
         serial=next(_SERIALS),
         names={},
+    )
+
+
+def _with_conflicts(rows: Iterable[Plugin], conflicts: Iterable[Conflict]) -> tuple[Plugin, ...]:
+    """Let each row tell what is refused to it."""
+    by_loser: dict[str, list[Conflict]] = {}
+    for conflict in conflicts:
+        by_loser.setdefault(conflict.loser, []).append(conflict)
+    return tuple(
+        replace(row, conflicts=(*row.conflicts, *by_loser[row.name]))
+        if row.name in by_loser
+        else row
+        for row in rows
     )
 
 

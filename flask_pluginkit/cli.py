@@ -138,6 +138,8 @@ def approve(name: str, yes: bool) -> None:
         if not asked:
             click.echo(f"{known} asks for nothing")
         elif yes or click.confirm("Grant all of this?"):
+            if manager.asked_of(known) != asked:  # its files were replaced while one thought
+                raise PluginError(f"{known} asks for something else by now: look at it again")
             manager.approve_plugin(known)
             click.echo(f"{known}: granted")
         else:

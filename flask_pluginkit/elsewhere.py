@@ -6,14 +6,15 @@ plugins (`isolation.hosting.Hosting`) is made when the first of them is to run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask
 
-from .isolation.levels import Levels, read_levels
+from .discovery import Candidate
+from .isolation.levels import Isolation, Levels, read_levels
 from .options import Options
 from .snapshot import Snapshot
 
@@ -43,6 +44,13 @@ class Elsewhere:
         self._lock = Lock()
         self._hosting: Hosting | None = None
         self._is_settled = False
+
+    def level_of(self, candidate: Candidate, name: str, stored: Mapping[str, str]) -> Isolation:
+        """Return where the plugin `name` is to run; see `Levels.of`."""
+        levels = self.levels
+        if not (stored or levels.configured or levels.given):
+            return Isolation.TRUSTED  # each change asks for each plugin
+        return levels.of(name, stored, folder=candidate.folder.name)
 
     @property
     def hosting(self) -> Hosting:

@@ -35,8 +35,8 @@ def write_inventory(store: Lockable, control: Path, rows: Sequence[Plugin]) -> b
     Nobody is waited for: who holds the lock may be waiting for this worker. Returns whether
     it stands there now.
     """
-    plugins = {row.name: _entry(row) for row in rows}
     known = read_inventory(control)
+    plugins = {row.name: _entry(row, known.get(row.name, {})) for row in rows}
     if known == plugins:
         return True
     content = {"format": FORMAT, "written": time.time(), "plugins": plugins}
@@ -49,21 +49,23 @@ def write_inventory(store: Lockable, control: Path, rows: Sequence[Plugin]) -> b
     return False
 
 
-def _entry(row: Plugin) -> dict[str, Any]:
+def _entry(row: Plugin, known: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "version": row.version,
         "status": row.status.value,
         "reason": row.reason,
         "wanted": row.wanted.value,
         "origin": row.candidate.origin.value,
-        "guards": _guards(row),
+        "guards": _guards(row, known),
     }
 
 
-def _guards(row: Plugin) -> bool | None:
-    """Tell whether a plugin may protect pages of others, None of one that never ran here."""
-    is_known = row.guards or row.manifest.optional or row.status is Status.ACTIVE
-    return row.guards if is_known else None
+def _guards(row: Plugin, known: Mapping[str, Any]) -> bool | None:
+    """Tell whether a plugin may protect pages of others, None of one that never ran anywhere."""
+    if row.guards or row.manifest.optional or row.status is Status.ACTIVE:
+        return row.guards
+    found = known.get("guards")
+    return found if isinstance(found, bool) else None
 
 
 def read_inventory(control: Path) -> Mapping[str, Mapping[str, Any]]:
@@ -77,16 +79,17 @@ def read_inventory(control: Path) -> Mapping[str, Mapping[str, Any]]:
     return {name: entry for name, entry in entries if isinstance(entry, dict)}
 
 
-def why_closed(rows: Iterable[Plugin], safe_mode_in: Path | None) -> str:
+def why_closed(rows: Sequence[Plugin], control: Path, *, is_safe_mode: bool) -> str:
     """Tell why the application's own pages are shut: because a plugin that guards them is out.
 
     Args:
         rows: all plugins.
-        safe_mode_in: the control folder, while the application runs in safe mode.
+        control: the control folder.
+        is_safe_mode: whether no plugin runs.
 
     """
-    if safe_mode_in is not None:
-        known = read_inventory(safe_mode_in)
+    if is_safe_mode:
+        known = read_inventory(control)
         out = [
             row.name
             for row in rows
@@ -97,9 +100,26 @@ def why_closed(rows: Iterable[Plugin], safe_mode_in: Path | None) -> str:
             and not row.manifest.optional
         ]
         why = "safe mode is on"
-    else:
-        out = [row.name for row in rows if row.status is Status.QUARANTINED and row.guards]
+    elif out := [row.name for row in rows if row.status is Status.QUARANTINED and row.guards]:
         why = "it failed too often and is quarantined"
+    else:
+        out = _failed_guards(rows, control)
+        why = "it can't be loaded; mend it, or disable it"
     if not out:
         return ""
     return f"This page is protected by {', '.join(out)}, which can't run now: {why}."
+
+
+def _failed_guards(rows: Iterable[Plugin], control: Path) -> list[str]:
+    """Return the plugins that are wanted and guarded the site when they could be loaded last."""
+    failed = [
+        row
+        for row in rows
+        if row.status in {Status.FAILED, Status.INCOMPATIBLE}
+        and row.wanted is WantedState.ENABLED
+        and not row.manifest.optional
+    ]
+    if not failed:
+        return []
+    known = read_inventory(control)
+    return [row.name for row in failed if known.get(row.name, {}).get("guards") is True]

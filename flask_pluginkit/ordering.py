@@ -18,12 +18,12 @@ Order = tuple[int, int, str]
 Item = TypeVar("Item")
 
 _CODE = re.compile(r"([0-9]{1,9})@(?![\w-]+\.\w)")
-_NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
+_NUMBER = r"[0-9]{1,9}"
 
 
 def make_order(text: str) -> Order:
     """Return the comparable order that `text`, the part before ``@``, stands for."""
-    if _NUMBER.match(text):
+    if re.fullmatch(_NUMBER, text, re.ASCII):
         return (0, int(text), "")
     return (1, 0, text)
 

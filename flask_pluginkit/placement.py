@@ -7,13 +7,17 @@ then depends on where that one is, which changes when its owner goes, or is rewo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from operator import itemgetter
+from typing import Any, Final
 
 from flask import Flask
 
 from .exceptions import PEPError
 from .live.mounts import Mount, Mounts
 from .loadings import Loading
+
+_blueprint_of: Final = itemgetter(4)
+"""Gives the blueprint that a row of ``vep`` is to be on."""
 
 
 class Placement:
@@ -89,7 +93,7 @@ class Placement:
 def needs_others(loading: Loading) -> bool:
     """Tell whether the plugin adds something to a blueprint that may be another's."""
     shapes = loading.shapes
-    return bool(shapes["bep"].get("parent")) or any(row[4] for row in shapes["vep"])
+    return bool(shapes["bep"].get("parent")) or any(map(_blueprint_of, shapes["vep"]))
 
 
 def _no_blueprint(loading: Loading, row: tuple[Any, ...]) -> PEPError:

@@ -97,7 +97,11 @@ class Tally:
     def give(self, rows: Rows) -> None:
         """Give the meters what was counted here, as the loop is no longer in use."""
         for _function, meter in rows:
-            meter.tallies = tuple([tally for tally in meter.tallies if tally is not self])
+            tallies = meter.tallies
+            if tallies and tallies[0] is self:  # the oldest one goes first, nearly always
+                meter.tallies = tallies[1:]
+            else:
+                meter.tallies = tuple([tally for tally in tallies if tally is not self])
             meter.own += self.runs
 
 

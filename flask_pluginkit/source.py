@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import codecs
+import re
 import stat
 import tokenize
 import warnings
@@ -32,6 +33,9 @@ LARGEST_SOURCE: Final = 1024 * 1024
 LONGEST_TEXT: Final = 10_000
 """Characters. Longer texts aren't put together: doubling one 40 times takes 40 short lines."""
 
+MOST_BRACES: Final = 10**10
+"""Braces times characters of a source with f-strings: Python parses those in such a time."""
+
 _SLOW_ENCODINGS: Final = frozenset({"punycode"})
 """Python accepts these for source too, but decodes a megabyte in minutes."""
 
@@ -40,6 +44,8 @@ _TRICKS: Final = frozenset({"globals", "locals", "vars", "exec", "eval"})
 
 _MAY_BIND_LATER: Final = (*sorted(_TRICKS), "global", "modules")
 """What a source must contain for the whole of it to be searched, which takes its time."""
+
+_F_STRING: Final = re.compile("[fFtT][rR]?[\"']")
 
 _Scalar = str | int | float | bytes | bool | None
 
@@ -110,6 +116,8 @@ def _decode(data: bytes, where: str) -> str:
 
 
 def _parse(source: str, where: str) -> ast.Module:
+    if source.count("{") * len(source) > MOST_BRACES and _F_STRING.search(source) is not None:
+        raise _unusable(where, "f-strings that would take minutes to be parsed")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the author's concern, when the module is imported

@@ -17,7 +17,7 @@ from pathlib import Path
 from . import requirements
 from .discovery import Candidate
 from .elsewhere import Elsewhere
-from .exceptions import ManifestError, PluginError, RequirementError, StateError
+from .exceptions import ManifestError, PluginError, RequirementError, RunError, StateError
 from .isolation.levels import Isolation
 from .kinds import normalise
 from .loading import announce, bar, load, registered
@@ -107,7 +107,7 @@ class Startup:
             loading.begin()
             if not again:
                 loading.stopped = None
-        self._refuse_equal_names()
+        self._refuse_equal_names(state)
         for loading in self.loadings:
             if loading.is_active:
                 self._decide(loading, state, read)
@@ -157,16 +157,26 @@ class Startup:
         if loading.is_news():
             self.report(loading)
 
-    def _refuse_equal_names(self) -> None:
-        """The first by precedence keeps the name; one that can't be loaded has no say."""
-        first: dict[str, Loading] = {}
+    def _refuse_equal_names(self, state: State) -> None:
+        """The first by precedence keeps the name; one that can't be loaded has no say.
+
+        Where names decide how far a plugin is trusted, what it may do and what it has stored,
+        nobody gets one that two claim, but who has it already: the other may be an impostor.
+        """
+        claims: dict[str, list[Loading]] = {}
         for loading in self.loadings:
-            if loading.problem() is not None:
+            if loading.problem() is None:
+                claims.setdefault(loading.name, []).append(loading)
+        names_decide = self.elsewhere.levels.is_used or bool(state.isolation)
+        for claimants in claims.values():
+            if len(claimants) == 1:
                 continue
-            winner = first.setdefault(loading.name, loading)
-            if winner is not loading:
-                error = equal_names(winner, loading)
-                self.fail(loading, Status.FAILED, error, own=False)
+            holders = (one for one in claimants if one.is_registered)
+            winner = next(holders, None) if names_decide else claimants[0]
+            for one in claimants:
+                if one is not winner:
+                    other = winner or next(o for o in claimants if o is not one)
+                    self.fail(one, Status.FAILED, equal_names(other, one), own=False)
 
     def _decide(self, loading: Loading, state: State, read: Callable[[], State]) -> None:
         """Find out what is wanted, importing the plugin only where nothing else can tell.
@@ -177,7 +187,7 @@ class Startup:
             # it may be disabled: so it doesn't run
             self.fail(loading, Status.FAILED, loading.problem() or unreadable, own=False)
             return
-        level = self.elsewhere.levels.of(loading.name, state.isolation)
+        level = self.elsewhere.level_of(loading.candidate, loading.name, state.isolation)
         if level is not loading.level:
             bar(loading.candidate, is_barred=level is not Isolation.TRUSTED)
             loading.move(level)
@@ -338,7 +348,8 @@ class Startup:
                 retry=loading.is_retried,
             )
         except PluginError as error:
-            self.fail(loading, Status.FAILED, error)
+            # that there is no supervisor just now is no fault of the plugin's own
+            self.fail(loading, Status.FAILED, error, own=not isinstance(error, RunError))
         else:
             loading.unregister()
             loading.variants[()] = hosted.shapes

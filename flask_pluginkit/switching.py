@@ -8,7 +8,6 @@ stored nothing has changed for anybody; afterwards every request that begins see
 
 from __future__ import annotations
 
-import getpass
 import os
 import sys
 import time
@@ -22,6 +21,7 @@ from .application import Site
 from .exceptions import PluginError, Problem, RequirementError, StateError, SwitchError
 from .following import Follower
 from .frozen import Frozen, replace
+from .inventory import write_inventory
 from .loadings import Loading
 from .records import unknown
 from .reports import Report
@@ -71,6 +71,8 @@ def who() -> tuple[str, str]:
     if has_request_context():
         user = request.remote_user or "anonymous"
         return user, f"{request.remote_addr} {request.method} {request.path}"
+    import getpass  # not needed by the first request, which imports this module
+
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a number without a name, usual in containers
@@ -179,6 +181,8 @@ class Switchboard:
             with site.lock:
                 site.publish(replace(snapshot, generation=stored.generation), stored)
                 site.seen = site.store.hint
+            # now, and not in a second: whoever guards the site is to be known from here on
+            write_inventory(site.store, site.control, snapshot.plugins)
         return tuple(names)
 
     # --- this process -----------------------------------------------------------------------

@@ -20,7 +20,8 @@ REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 LONGEST_GUESS: Final = 100
 """`nearest` guesses for names up to this length, as comparing takes time of its square."""
 
-_ESCAPE_SEQUENCE: Final = re.compile(
+# patterns that few texts need are compiled by the first that does: that takes a millisecond
+_ESCAPE_SEQUENCE: Final = (
     # ECMA-48 (5.4 and 5.6, with the 8-bit forms): control sequences such as colours, ...
     r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"
     # ... control strings such as titles, with the bell as the end that xterm added. Their
@@ -31,7 +32,7 @@ _ESCAPE_SEQUENCE: Final = re.compile(
     r"|\x1b[ -/]*+[0-~]"
 )
 
-_LINE_END: Final = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_LINE_END: Final = r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
 """What `str.splitlines` takes for the end of a line."""
 
 
@@ -62,7 +63,7 @@ def clean(text: object, limit: int = 500, *, multiline: bool = False) -> str:
         return text  # nearly all are
     plain = _converted(text)
     if not plain.isprintable():
-        plain = _LINE_END.sub("\n", _ESCAPE_SEQUENCE.sub("", plain))
+        plain = re.sub(_LINE_END, "\n", re.sub(_ESCAPE_SEQUENCE, "", plain))
         plain = plain.translate(_MULTILINE if multiline else _ONE_LINE)
     return shorten(plain, limit)
 

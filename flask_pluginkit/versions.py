@@ -72,7 +72,8 @@ _COMPARE: Final[dict[Operator, Callable[[Any, Any], bool]]] = {
 _SPELLINGS: Final = (*Operator, "^", "~")
 """What a condition may begin with; ``<=`` before ``<``, so that the first match is right."""
 
-_RELEASE: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,2}", re.ASCII)
+_RELEASE: Final = r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,2}"
+"""Compiled by the first plugin that says which versions of us it works with."""
 
 _SIMPLE: Final = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){2}", re.ASCII)
 """Versions that semver needn't be asked about: no prerelease, no build metadata."""
@@ -161,7 +162,7 @@ def matches_release(versions: VersionRange, version: str) -> bool:
     Whoever writes ``<4`` means the prereleases of 4 as well: the release part of 4.0.0rc1,
     4.0.0-rc.1 and 4.0.0.dev1 is 4.0.0. Raises ValueError if `version` begins with no number.
     """
-    release = _RELEASE.match(version)
+    release = re.match(_RELEASE, version, re.ASCII)
     if release is None:
         raise ValueError(f"found {describe(version)}, expected a version such as 4.0.0")
     return versions.matches(str(_parsed(release[0], short=True)))

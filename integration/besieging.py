@@ -17,6 +17,9 @@ from isolated import ROOT, readable_python
 from sieged import NASTY
 from sieges import Answer, ask, parent, state_of, status_of, web_workers
 
+from flask_pluginkit.isolation.supervision import Survey
+from flask_pluginkit.isolation.wire import CONTROL_LIMIT, encode
+
 STRANGER = 65533
 """A user that has nothing to do with the site."""
 
@@ -51,12 +54,11 @@ HEAVY_PATHS = (
 
 def from_outside(url: str) -> dict[str, Answer]:
     """Ask for a plugin's view in ways that a browser doesn't."""
-    large = b"x" * (17 << 20)
     found = {
         "spoofed": ask(url, "/neighbour/told", headers=SPOOFED),
-        "large": ask(url, "/neighbour/told", method="POST", body=large),
+        "large": sent(url, b"x" * 65536, 17 << 20),
         "brew": ask(url, "/neighbour/", method="BREW"),
-        "slow": slow_body(url),
+        "slow": sent(url, b"x" * 9, 10, pause=0.03),
     }
     for number, path in enumerate(ODD_PATHS):
         found[f"odd{number}"] = ask(url, path)
@@ -65,15 +67,16 @@ def from_outside(url: str) -> dict[str, Answer]:
     return found
 
 
-def slow_body(url: str) -> Answer:
-    """Send a body byte by byte, and ask for the host's page meanwhile."""
+def sent(url: str, body: bytes, length: int, *, pause: float = 0.0) -> Answer:
+    """Send a body of some length, or its beginning; ask for the host's page meanwhile."""
+    head = f"POST /neighbour/told HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=10) as connection:
-        connection.sendall(b"POST /neighbour/told HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
-        for _ in range(9):
-            connection.sendall(b"x")
-            time.sleep(0.03)
+        connection.sendall(head.encode())
+        for byte in body if pause else ():
+            connection.sendall(bytes([byte]))
+            time.sleep(pause)
         meanwhile = ask(url, "/")
-        connection.sendall(b"x")
+        connection.sendall(b"x" if pause else body)
         line = connection.recv(1 << 16).split(b"\r\n", 1)[0]
     return Answer(status=int(line.split()[1]), body=meanwhile.body)
 
@@ -81,7 +84,23 @@ def slow_body(url: str) -> Answer:
 # ---- parts of pages --------------------------------------------------------------------------
 
 FORBIDDEN = frozenset(
-    "script style iframe form input object embed svg math base meta link template noscript x".split()
+    [
+        "script",
+        "style",
+        "iframe",
+        "form",
+        "input",
+        "object",
+        "embed",
+        "svg",
+        "math",
+        "base",
+        "meta",
+        "link",
+        "template",
+        "noscript",
+        "x",
+    ]
 )
 
 
@@ -143,7 +162,7 @@ def for_scripts(url: str) -> dict[str, Answer]:
 STATIC = (
     "link.png", "fifo.png", "folder/secret.png", "x.js", "x.html", "__init__.py", "../__init__.py",
     "..%2f__init__.py", "..%2f..%2f..%2fsecret.txt", "%2e%2e/%2e%2e/secret.png", "ok.png%00.js",
-    "ok.png/", "folder/", "", "/etc/passwd", "..%5csecret.png",
+    "ok.png/", "folder/", "", "etc%2fpasswd", "..%5csecret.png",
 )  # fmt: skip
 """Static files that nobody gets."""
 
@@ -215,7 +234,7 @@ RUBBISH = {
     "garbage": bytes(range(1, 250)) * 20,
     "length": b"\xff\xff\xff\xff" + b"x" * 100,
     "nesting": (100_000).to_bytes(4, "big") + b"\x91" * 100_000,
-    "survey": b"\x00\x00\x00\x12\x82\xa4type\xa6survey\xa2id\x01"[:22],
+    "survey": encode(Survey(id=1), CONTROL_LIMIT),
 }
 
 
@@ -255,20 +274,30 @@ def death_of_the_supervisor(url: str, hidden: dict[str, Any]) -> dict[str, Any]:
     supervisor = parent(zygote)
     os.kill(supervisor, signal.SIGKILL)
     begun = time.monotonic()
+    while status_of(hidden["pid"]) and time.monotonic() < begun + 5:
+        time.sleep(0.02)
     recovery, pages = None, []
     while recovery is None and time.monotonic() < begun + 10:
         pages.append(ask(url, "/").body)
         if ask(url, "/neighbour/").body == b"neighbour":
             recovery = time.monotonic() - begun
+        else:
+            time.sleep(0.3)
     flooding.join()
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and any(map(status_of, before)):
         time.sleep(0.05)
+    for _ in range(10):  # the other web worker may have yet to hear of it
+        kept = ask(url, "/neighbour/kept")
+        if kept.status == 200:
+            break
+        time.sleep(0.3)
     return {
         "recovery": recovery,
         "pages": set(pages),
         "left": [pid for pid in (*before, zygote, supervisor) if status_of(pid)],
-        "kept": ask(url, "/neighbour/kept").text,
+        "row": state_of(url)["plugins"]["neighbour"],
+        "kept": kept.text,
     }
 
 

@@ -24,6 +24,10 @@ def teapot():
 def shut():
     return "open"
 
+@app.route("/favicon.ico")
+def icon():
+    return "", 204
+
 @app.route("/cookie")
 def cookie():
     return "set", 200, {"Set-Cookie": "session=the-site's"}

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from isolated import HOST
-from sieges import Row
+from sieges import RECOVERY, Row
 
 from flask_pluginkit.isolation.approvals import Approvals
 from flask_pluginkit.isolation.digests import digest_of
@@ -227,7 +227,9 @@ FINE = (200,)
 STATUSES = {
     **dict.fromkeys(("setcookie", "hopbyhop", "accel", "script"), FINE),
     **dict.fromkeys(("second", "guessing", "secondlate", "everywhere", "records"), ANY),
-    **dict.fromkeys(("endless", "endlessempty", "endlesslog", "endlesshtml", "lingering", "stops"), ANY),
+    **dict.fromkeys(
+        ("endless", "endlessempty", "endlesslog", "endlesshtml", "lingering", "stops"), ANY
+    ),
     **dict.fromkeys(("elsewhere", "elsewhere2", "elsewhere3", "elsewhere5"), (302, 500, 502)),
     **dict.fromkeys(("elsewhere4", "crlfetag", "nulheader"), (200, 302, 500, 502)),
     "abortxss": (404,),
@@ -262,9 +264,7 @@ def _more() -> list[Row]:
             body = ELSEWHERE.format(name=name, effect=effect, more=more % name)
             part = (source or "{{ emit_tep('slot_%s') }}") % name
             path = f"/page?source=begin{part.replace(' ', '%20').replace('|', '%7C')}end"
-            rows.append(
-                Row(name=name, source=body, path=path, statuses=(200, 500, 503), page="beginend")
-            )
+            rows.append(Row(name=name, source=body, path=path, statuses=(200, 500, 503)))
     for effect in ("exit", "loop"):
         name = f"hook{effect}"
         body = HOOKED.format(name=name, effect=effect)
@@ -313,6 +313,7 @@ def rows() -> list[Row]:
             name=name,
             source=EFFECT.format(name=name),
             permissions=FILES.get(name, ()),
+            patience=1.5 if name in FILES else RECOVERY,
             statuses=STATUSES.get(name, (0, 500, 502, 503)),
         )
         for name in effects.VIEWS

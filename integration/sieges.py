@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import statistics
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,8 @@ def ask(
     """Ask once, on a connection of its own."""
     port = urlsplit(url).port
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    status, found, data = 0, (), bytearray()
+    status, data = 0, bytearray()
+    found: tuple[tuple[str, str], ...] = ()
     try:
         connection.request(method, path, body, dict(headers or {}))
         response = connection.getresponse()
@@ -130,8 +132,8 @@ class Row:
     """What sets it off; by default the view ``attack``."""
     statuses: tuple[int, ...] = (500, 502, 503)
     headers: Mapping[str, str] = field(default_factory=dict)
-    page: str = ""
-    """What the site's page shows without the attacker's part, if that is what is asked for."""
+    patience: float = RECOVERY
+    """Seconds after which the plugin counts as put off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +149,6 @@ class Outcome:
     """Seconds from there to the first good answer of the same plugin; None: it is put off."""
     others: bytes
     """What the plugin's next requests were answered."""
-    stopped: str
-    """What the supervisor says of it, or the host."""
     failures: tuple[str, ...]
     """Of the host's page and the other plugin's view."""
     median: float
@@ -165,9 +165,9 @@ def attack(url: str, row: Row, visitors: Visitors) -> Outcome:
     path = row.path or f"/{row.name}/attack"
     answer = ask(url, path, headers=row.headers)
     ended = time.monotonic()
-    recovery, others = recovered(url, row.name, ended)
+    recovery, others = recovered(url, row.name, ended, row.patience)
     after = ask(url, "/")
-    time.sleep(max(begun + 0.3 - time.monotonic(), 0))
+    time.sleep(max(begun + 0.2 - time.monotonic(), 0))
     median, p99 = visitors.quantiles(begun, time.monotonic())
     return Outcome(
         answer=answer,
@@ -175,7 +175,6 @@ def attack(url: str, row: Row, visitors: Visitors) -> Outcome:
         seconds=ended - begun,
         recovery=recovery,
         others=others,
-        stopped=stopped(url, row.name),
         failures=tuple(visitors.failures[failed:]),
         median=median,
         p99=p99,
@@ -183,10 +182,10 @@ def attack(url: str, row: Row, visitors: Visitors) -> Outcome:
     )
 
 
-def recovered(url: str, name: str, since: float) -> tuple[float | None, bytes]:
+def recovered(url: str, name: str, since: float, patience: float) -> tuple[float | None, bytes]:
     """Wait for a plugin's good answer; return how long that took, and what it answered."""
     found = bytearray()
-    while time.monotonic() < since + RECOVERY:
+    while time.monotonic() < since + patience:
         answer = ask(url, f"/{name}/")
         found += answer.body
         if answer.body.startswith(b"alive"):
@@ -197,14 +196,17 @@ def recovered(url: str, name: str, since: float) -> tuple[float | None, bytes]:
     return None, bytes(found)
 
 
-def stopped(url: str, name: str) -> str:
-    """What the site knows of a plugin's end, or last fault."""
-    state = json.loads(ask(url, "/state").body)
-    for process in state["processes"]:
-        if process["plugin"] == name and process["reason"]:
-            return str(process["reason"]).splitlines()[0][:110]
-    said = str(state["faults"].get(name) or state["plugins"][name][1] or "nothing: it goes on")
-    return said.splitlines()[0][:110]
+def stopped(url: str, names: Iterable[str]) -> dict[str, str]:
+    """What the supervisor, or else a web worker, says of each plugin's end or last fault."""
+    found = dict.fromkeys(names, "nothing: it goes on")
+    for state in [state_of(url) for _ in range(6)]:
+        said = {one["plugin"]: one["reason"] for one in state["processes"]}
+        for name in names:
+            text = said.get(name) or state["faults"].get(name) or state["plugins"][name][1]
+            if text:
+                lines = [line for line in text.splitlines() if line and line[0] not in " |"]
+                found[name] = lines[-1 if "Traceback" in text else 0][:110]
+    return found
 
 
 # ---- processes -------------------------------------------------------------------------------
@@ -220,6 +222,7 @@ def peaks(url: str) -> dict[int, int]:
     return found
 
 
+@functools.cache
 def web_workers(url: str) -> list[int]:
     """The processes of the site's server that answer requests."""
     port = str(urlsplit(url).port)
@@ -270,7 +273,9 @@ def all_gone(pids: Sequence[int], word: str, seconds: float = 12) -> list[int]:
 # ---- the report ------------------------------------------------------------------------------
 
 
-def table(outcomes: Mapping[str, Outcome], base: tuple[float, float]) -> str:
+def table(
+    outcomes: Mapping[str, Outcome], base: tuple[float, float], said: Mapping[str, str]
+) -> str:
     """What stopped what, and what the host and its visitors noticed."""
     lines = [
         f"base line of the host's page: p50 {base[0] * 1e3:.1f} ms, p99 {base[1] * 1e3:.1f} ms"
@@ -280,12 +285,17 @@ def table(outcomes: Mapping[str, Outcome], base: tuple[float, float]) -> str:
         late = "put off" if one.recovery is None else f"{one.recovery * 1e3:.0f} ms"
         lines.append(
             f"{name} | {one.answer.status or one.answer.error[:30]} | {one.seconds * 1e3:.0f} ms | "
-            f"{late} | {one.median / base[0]:.1f} | {one.p99 / base[1]:.1f} | {one.stopped}"
+            f"{late} | {one.median / base[0]:.1f} | {one.p99 / base[1]:.1f} | {said[name]}"
         )
     return "\n".join(lines)
 
 
 def state_of(url: str) -> dict[str, Any]:
-    """What the site says of itself."""
-    found: dict[str, Any] = json.loads(ask(url, "/state", timeout=60).body)
+    """What the site says of itself; a supervisor that was killed is missed once."""
+    for _ in range(5):
+        answer = ask(url, "/state", timeout=60)
+        if answer.status == 200:
+            break
+        time.sleep(0.1)
+    found: dict[str, Any] = json.loads(answer.body)
     return found

@@ -120,3 +120,35 @@ def test_an_optional_plugin_shuts_nothing_though_nobody_knows_it(host: Host) -> 
     """It says so itself."""
     host.plugin("easy", GUARD, optional=True)
     assert in_safe_mode(host).get("/page") == "page"
+
+
+def restarted(host: Host) -> Host:
+    """The same application, started anew."""
+    twin = host.twin()
+    twin.app.add_url_rule("/page", "page", lambda: "page")
+    twin.start(strict=False, live=False)
+    return twin
+
+
+def test_a_guard_that_can_no_longer_be_loaded_opens_no_door(host: Host) -> None:
+    """It guarded the site when it ran last; disabling it is what opens the pages."""
+    host.plugin("guard", GUARD)
+    host.start(strict=False)
+    place = note(host)
+    host.plugin("guard", GUARD, version="2.0.0", appversion=">=99")
+    twin = restarted(host)
+    assert twin.open("/page").status_code == 503
+    assert "mend it, or disable it" in twin.open("/page").text
+    write_inventory(twin.pm._site().store, place.parent, twin.pm._site().current.plugins)
+    assert read_inventory(place.parent)["guard"]["guards"] is True
+    twin.pm.disable_plugin("guard")
+    assert twin.open("/page").status_code == 200
+
+
+def test_one_that_guarded_nothing_shuts_nothing_when_it_fails(host: Host) -> None:
+    """As before."""
+    host.plugin("plain", NOTHING)
+    host.start(strict=False)
+    note(host)
+    host.plugin("plain", NOTHING, version="2.0.0", appversion=">=99")
+    assert restarted(host).open("/page").status_code == 200

@@ -38,7 +38,7 @@ class Budget:
             dropped, self._dropped = self._dropped, 0
         if dropped:
             logger.warning(
-                "plugin %r: %d records were left out, as it logs too much",
+                "plugin %r: records were left out %d times, as it logs too much",
                 plugin,
                 dropped,
                 extra={"plugin": plugin},

@@ -36,16 +36,26 @@ class Levels(Frozen):
     configured: Mapping[str, Isolation] = NO_ENTRIES
     given: Mapping[str, Isolation] = NO_ENTRIES
 
-    def of(self, plugin: str, stored: Mapping[str, str] = NO_ENTRIES) -> Isolation:
+    def of(
+        self, plugin: str, stored: Mapping[str, str] = NO_ENTRIES, *, folder: str = ""
+    ) -> Isolation:
         """Return the level of one plugin; `stored` is what was said at the command line.
 
-        A name counts before ``"*"``, wherever it stands: who names a plugin means it.
+        A name counts before ``"*"``, wherever it stands: who names a plugin means it. The name
+        of its `folder` counts as well, and the stricter of both: a new version may call itself
+        something else, and would come under ``"*"`` by that.
         """
-        for key in (plugin, EVERY):
-            for levels in (stored, self.configured, self.given):
-                if key in levels:
-                    return Isolation(levels[key])
-        return Isolation.TRUSTED
+        named = [self._said(key, stored) for key in dict.fromkeys((plugin, folder))]
+        known = [level for level in named if level is not None]
+        if known:
+            return max(known, key=list(Isolation).index)
+        return self._said(EVERY, stored) or Isolation.TRUSTED
+
+    def _said(self, key: str, stored: Mapping[str, str]) -> Isolation | None:
+        for levels in (stored, self.configured, self.given):
+            if key in levels:
+                return Isolation(levels[key])
+        return None
 
     @property
     def is_used(self) -> bool:

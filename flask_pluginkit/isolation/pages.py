@@ -8,7 +8,7 @@ the permission ``requests``, and else where the site is, which links need.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Request, current_app, has_request_context, request
 
@@ -52,9 +52,20 @@ def page_of_view(remote: Remote, asks: Request) -> Page:
         root_path=asks.root_path,
         path=asks.path,
         query=asks.query_string.decode("latin-1"),
-        headers=request_headers(asks.headers, remote.plugin, remote.permissions, remote.level),
+        headers=request_headers(
+            asks.headers, remote.plugin, remote.permissions, remote.level, cookies_of_site()
+        ),
         user=user_of(remote),
     )
+
+
+def cookies_of_site() -> frozenset[str]:
+    """Return the names of the cookies that say who somebody is, for Flask and Flask-Login."""
+    names = (current_app.config.get(key) for key in _COOKIES)
+    return frozenset(name for name in names if isinstance(name, str))
+
+
+_COOKIES: Final = ("SESSION_COOKIE_NAME", "REMEMBER_COOKIE_NAME")
 
 
 def user_of(remote: Remote) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from flask_pluginkit.barrier import on_fault
 from flask_pluginkit.exceptions import PluginError
 from flask_pluginkit.points import GUARDS
 from flask_pluginkit.residents import Meter, Resident
+from flask_pluginkit.text import describe
 
 from .answers import headers
 from .answers.fragments import LONGEST
@@ -31,7 +32,7 @@ from .messages import (
     FunctionInfo,
     Head,
 )
-from .pages import page_of, page_of_view
+from .pages import cookies_of_site, page_of, page_of_view
 from .remote import Remote
 from .stages import Stages
 from .wire import DeadlineError, plain
@@ -77,16 +78,13 @@ class Standins:
         if isinstance(first, Aborted):
             if first.code not in default_exceptions:
                 raise PluginFault(f"plugin {self.remote.plugin!r} aborted with {first.code}")
-            abort(first.code, first.description)
+            # by its name: of some errors the first argument becomes a header
+            abort(first.code, description=first.description)
         if isinstance(first, Broken):
             raised(first.failure, self.remote.plugin, f"view {endpoint}")
         assert isinstance(first, Head)  # `Results` are in reply to a `Batch` only
         body: Any = self._stream(visited, first) if first.more else first.body
-        response = self._make(first.status, first.headers, body, is_private)
-        if self.remote.level == "isolated" and _may_become_markup(response):
-            # a script of the site may put it into a page, where no policy holds it
-            response.set_data(self.remote.fragment(_beginning(response)))
-        return response
+        return self._make(first.status, first.headers, body, is_private)
 
     def _stream(self, visited: Streamed, head: Head) -> Iterator[bytes]:
         # a generator: closed with the response, which lets go of the connection
@@ -112,8 +110,13 @@ class Standins:
             page=request,
             is_private=is_private,
             assets=remote.assets,
+            hidden=cookies_of_site(),
         )
-        return Response(body, status=status, headers=kept)
+        response = Response(body, status=status, headers=kept)
+        if remote.level == "isolated" and _may_become_markup(response):
+            # a script of the site may put it into a page, where no policy holds it
+            response.set_data(remote.fragment(_beginning(response)))
+        return response
 
     def hook(self, table: str, references: Sequence[int]) -> Callable[..., Any]:
         """Return what stands for all functions of the plugin in one table of hooks."""
@@ -185,7 +188,13 @@ class Standins:
         def context() -> dict[str, Any]:
             merged: dict[str, Any] = {}
             for result in self.stages.hook(self.remote, table):
-                merged |= value_of(result, self.remote.plugin, "context processor")
+                given = value_of(result, self.remote.plugin, "context processor")
+                if not isinstance(given, dict) or not all(type(name) is str for name in given):
+                    raise PluginFault(
+                        f"plugin {self.remote.plugin!r}: a context processor returned "
+                        f"{describe(given)}, expected a dict with text as keys"
+                    )
+                merged |= given
             if self.remote.level == "isolated":
                 # as of what it told at its start: others have these names in every template
                 taken = current_app.jinja_env.globals

@@ -22,6 +22,7 @@ from flask_pluginkit.exceptions import PluginError
 from flask_pluginkit.text import describe
 
 from . import messages, supervision
+from .scanning import SHORT, require_modest
 
 MIB: Final = 1 << 20
 REQUEST_LIMIT: Final = 17 * MIB
@@ -62,10 +63,25 @@ _DATE: Final = 2
 _DECIMAL: Final = 3
 _UUID: Final = 4
 
+MOST_EXPONENT: Final = 1000
+"""Of decimals: one of 1E999999999 would fill the memory of whoever makes an int of it."""
+
+
+def _is_unsafe(value: decimal.Decimal) -> bool:
+    return value.is_snan() or (value.is_finite() and abs(value.adjusted()) > MOST_EXPONENT)
+
+
+def _read_decimal(text: str) -> decimal.Decimal:
+    found = decimal.Decimal(text)
+    if _is_unsafe(found):
+        raise ValueError("a number that no arithmetic is safe with")
+    return found
+
+
 _READERS: Final[dict[int, Callable[[str], Any]]] = {
     _DATETIME: dt.datetime.fromisoformat,
     _DATE: dt.date.fromisoformat,
-    _DECIMAL: decimal.Decimal,
+    _DECIMAL: _read_decimal,
     _UUID: uuid.UUID,
 }
 
@@ -106,6 +122,8 @@ def _extended(value: Any) -> Any:
     if isinstance(value, dt.date):
         return msgspec.msgpack.Ext(_DATE, value.isoformat().encode())
     if isinstance(value, decimal.Decimal):
+        if _is_unsafe(value):
+            raise NotPlainError(f"a decimal is beyond 1E{MOST_EXPONENT}, or a signal")
         return msgspec.msgpack.Ext(_DECIMAL, str(value).encode())
     if isinstance(value, uuid.UUID):
         return msgspec.msgpack.Ext(_UUID, str(value).encode())
@@ -134,6 +152,8 @@ def encode(message: Any, limit: int) -> bytes:
     """Return the frame of a message. Raises WireError if it is longer than `limit` bytes."""
     try:
         body = _ENCODER.encode(message)
+        if len(body) > SHORT:
+            require_modest(body)  # as the other side does
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise WireError(f"{type(message).__name__} can't be sent: {error}") from error
     if len(body) > limit:
@@ -158,6 +178,8 @@ class Reader(Generic[T]):
     def decode(self, body: bytes | bytearray | memoryview) -> T:
         """Return the message in a frame without its header. Raises WireError."""
         try:
+            if len(body) > SHORT:
+                require_modest(body)
             found: T = self._decoder.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
             raise WireError(f"a frame that can't be understood: {describe(str(error))}") from None

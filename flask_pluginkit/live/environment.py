@@ -30,8 +30,8 @@ from .filters import NamedCache
 from .tables import COMPILING
 from .templates import Library
 
-_NOT_FOUND: Final = re.compile(r"No (filter|test) named '(.+)'(?: found)?\.")
-"""What Jinja says, when it compiles a template and when it renders one."""
+_NOT_FOUND: Final = r"No (filter|test) named '(.+)'(?: found)?\."
+"""What Jinja says, when it compiles a template and when it renders one; few sites ever hear it."""
 
 
 class LiveTemplate(Template):
@@ -210,7 +210,7 @@ class LiveEnvironment(Environment):
         try:
             super().handle_exception(source)
         except (TemplateRuntimeError, TemplateAssertionError) as error:
-            if (match := _NOT_FOUND.fullmatch(error.message or "")) is not None:
+            if (match := re.fullmatch(_NOT_FOUND, error.message or "")) is not None:
                 kind, name = match[1], match[2]
                 if (owner := self.library.offers().get((kind, name))) is not None:
                     whose = f"it belongs to the plugin {owner!r}, which isn't active"

@@ -16,7 +16,6 @@ from flask.views import http_method_funcs
 
 from flask_pluginkit.barrier import guard
 from flask_pluginkit.exceptions import PEPError
-from flask_pluginkit.isolation.texts import RemoteText
 from flask_pluginkit.kinds import registers_itself
 from flask_pluginkit.ordering import parse_code, parse_file
 from flask_pluginkit.points import Named, SignalReceiver, TemplatePart
@@ -150,8 +149,7 @@ class Registrar:
                 template=self._template(resident.name, slot, is_file, text),
                 meter=resident.meter(f"tep {slot}"),
                 resident=resident,
-                # a p3 function of a trusted plugin may have put a text of its own there
-                remote=given if isinstance(given, RemoteText) else None,
+                remote=_remote(given),
             )
 
     def _template(self, owner: str, slot: str, is_file: bool, text: str) -> Callable[[], Any]:
@@ -228,3 +226,13 @@ def _takes_argument(function: Callable[..., Any]) -> bool:
     except ValueError:  # a builtin without a signature
         return True
     return True
+
+
+def _remote(given: str) -> Any:
+    """Return what renders a part of a slot in another process, None if it is rendered here."""
+    # a p3 function of a trusted plugin may have put a text of its own there
+    if type(given) is str:
+        return None
+    from flask_pluginkit.isolation.texts import RemoteText
+
+    return given if isinstance(given, RemoteText) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 from werkzeug.http import http_date, parse_date
@@ -16,7 +17,9 @@ _PAIR: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100})=([!-:<-~ ]*)")
 _AGE: Final = re.compile(r"-?[0-9]{1,10}")
 
 
-def own_cookie(value: str, prefix: str, page: Place, path: str) -> str | None:
+def own_cookie(
+    value: str, prefix: str, page: Place, path: str, hidden: Collection[str] = ()
+) -> str | None:
     """Return a ``Set-Cookie`` that may be sent for the plugin's, None for none.
 
     Args:
@@ -24,11 +27,12 @@ def own_cookie(value: str, prefix: str, page: Place, path: str) -> str | None:
         prefix: what the name has to begin with.
         page: the request that is answered.
         path: the plugin's own path, decoded, below the page's `root_path`.
+        hidden: names of the site's own cookies, whatever they begin with.
 
     """
     first, *attributes = value.split(";")
     found = _PAIR.fullmatch(first.strip())
-    if found is None or not found[1].startswith(prefix) or found[1] == prefix:
+    if found is None or not found[1].startswith(prefix) or found[1] in {prefix, *hidden}:
         return None
     parts = [f"{found[1]}={found[2].strip()}"]
     for attribute in attributes:
@@ -43,7 +47,11 @@ def own_cookie(value: str, prefix: str, page: Place, path: str) -> str | None:
     return "; ".join(parts)
 
 
-def cookies_for_plugin(value: str, prefix: str) -> str:
-    """Return what of a ``Cookie`` header is named after the plugin."""
-    pairs = [pair.strip() for pair in value.split(";")]
-    return "; ".join(pair for pair in pairs if "=" in pair and pair.startswith(prefix))
+def cookies_for_plugin(value: str, prefix: str, hidden: Collection[str] = ()) -> str:
+    """Return what of a ``Cookie`` header is named after the plugin, and isn't `hidden`."""
+    pairs = [pair.strip().partition("=") for pair in value.split(";")]
+    return "; ".join(
+        f"{name}={text}"
+        for name, sign, text in pairs
+        if sign and name.startswith(prefix) and name.strip() not in hidden
+    )

@@ -41,6 +41,9 @@ MOST_TAGS: Final = 3000
 MOST_COPIES: Final = 60_000
 """Formatting elements with attributes, times start tags: how many the parser may make of them."""
 
+MOST_REFERENCES: Final = 10_000
+"""Ampersands of one part: reading them costs the square of their number."""
+
 PASSES: Final = 5
 """Times that a part is cleaned until it stays the same, at most; two are usual.
 
@@ -171,6 +174,8 @@ class _Cleaner:
         starts = len(_START.findall(html))
         if max(starts, len(_END.findall(html))) > MOST_TAGS:
             raise self._refused(f"has more than {MOST_TAGS} tags")
+        if html.count("&") > MOST_REFERENCES:
+            raise self._refused(f"has more than {MOST_REFERENCES} ampersands")
         if starts * len(_COPIED.findall(html)) > MOST_COPIES:
             raise self._refused("has too many formatting elements with attributes")
 

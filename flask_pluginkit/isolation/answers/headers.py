@@ -77,7 +77,11 @@ _TOKEN: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 def request_headers(
-    given: Iterable[tuple[str, str]], plugin: str, permissions: Collection[str], level: str
+    given: Iterable[tuple[str, str]],
+    plugin: str,
+    permissions: Collection[str],
+    level: str,
+    hidden: Collection[str] = (),
 ) -> Headers:
     """Return what of a request's headers the views of a plugin see.
 
@@ -86,13 +90,15 @@ def request_headers(
         plugin: the plugin's name.
         permissions: what it was granted.
         level: ``isolated`` or ``process``.
+        hidden: names of the site's own cookies: a plugin may be called as they begin.
 
     """
     found: Headers = []
+    prefix = own_prefix(plugin)
     for name, value in given:
         lower = name.lower()
         if lower == "cookie":
-            if "cookies" in permissions and (own := cookies_for_plugin(value, own_prefix(plugin))):
+            if "cookies" in permissions and (own := cookies_for_plugin(value, prefix, hidden)):
                 found.append(("Cookie", own))
         elif len(value) <= LONGEST and _may_enter(lower, level):
             found.append((name, value))
@@ -113,9 +119,10 @@ def is_for_script(given: Mapping[str, str]) -> bool:
     """
     # however a server or a dict of them writes their names
     found = {name.lower(): value for name, value in given.items()}
-    return found.get("hx-request", "") != "" or (
-        found.get("sec-fetch-dest") == "empty" and found.get("sec-fetch-site") == "same-origin"
-    )
+    # browsers send Sec-Fetch-... over HTTPS alone; libraries such as jQuery say it themselves
+    if found.get("hx-request", "") or found.get("x-requested-with", ""):
+        return True
+    return found.get("sec-fetch-dest") == "empty" and found.get("sec-fetch-site") == "same-origin"
 
 
 def response_headers(  # noqa: PLR0913 - all that a response depends on
@@ -129,6 +136,7 @@ def response_headers(  # noqa: PLR0913 - all that a response depends on
     is_private: bool,
     paths: tuple[str, ...] | None = None,
     assets: str = ASSETS,
+    hidden: Collection[str] = (),
 ) -> Headers:
     """Return what the host sends for the status and the headers of a plugin's response.
 
@@ -144,6 +152,7 @@ def response_headers(  # noqa: PLR0913 - all that a response depends on
         is_private: whether the plugin knew something about the user.
         paths: the plugin's own paths, decoded; by default `own_paths`.
         assets: the path of all plugins' static files.
+        hidden: names of the site's own cookies.
 
     Raises:
         AnswerError: a status or header that can't be sent; what to send instead is a 502.
@@ -158,7 +167,7 @@ def response_headers(  # noqa: PLR0913 - all that a response depends on
     else:
         kept = [(k, v) for k, v in checked if k.lower() not in CONNECTION | {"set-cookie"}]
     if "cookies" in permissions:
-        cookies = _cookies(checked, plugin, page, paths[0])
+        cookies = _cookies(checked, plugin, page, paths[0], hidden)
         is_private = is_private or bool(cookies)
         kept += cookies
     if is_private:
@@ -173,9 +182,11 @@ def response_headers(  # noqa: PLR0913 - all that a response depends on
     return kept
 
 
-def _cookies(checked: Headers, plugin: str, page: Place, path: str) -> Headers:
+def _cookies(
+    checked: Headers, plugin: str, page: Place, path: str, hidden: Collection[str]
+) -> Headers:
     values = [value for name, value in checked if name.lower() == "set-cookie"][:MOST_COOKIES]
-    found = [own_cookie(value, own_prefix(plugin), page, path) for value in values]
+    found = [own_cookie(value, own_prefix(plugin), page, path, hidden) for value in values]
     return [("Set-Cookie", cookie) for cookie in found if cookie is not None]
 
 

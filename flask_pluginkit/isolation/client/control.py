@@ -125,6 +125,8 @@ class Control:
                 raise RunError(f"{_other(link)}, and this is {__version__}")
             reply = link.ask(lambda number: Survey(id=number), deadline)
         except WireError as error:
+            if not is_own and link.failure is not None:
+                return self.survey()  # it has ended: another one may have taken its place
             raise RunError(f"the supervisor doesn't tell what runs: {error}") from error
         finally:
             if is_own:

@@ -150,8 +150,11 @@ class Connection:
             seconds: how many all of them may take.
 
         """
+        busy = time.thread_time()
         while True:
             begun = time.monotonic()
+            if time.thread_time() - busy > pause:  # a flood of tiny chunks lets nobody wait
+                raise DeadlineError("its chunks keep the host busy")
             while (frame := self._frame(b"")) is None:
                 self._wait(select.POLLIN, begun + min(pause, seconds))
                 self._data += self._receive(is_answered=True)
@@ -159,6 +162,8 @@ class Connection:
             chunk = _decoded(frame, number)
             if not isinstance(chunk, Chunk):
                 raise WireError(f"{type(chunk).__name__} in the middle of a body")
+            if not (chunk.data or chunk.records or chunk.last):
+                raise WireError("a chunk of nothing")
             if chunk.last:
                 self._finish()
                 yield chunk

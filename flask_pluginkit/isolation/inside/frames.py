@@ -21,16 +21,26 @@ def frame_of(reply: FromPlugin) -> bytes:
     try:
         return encode(reply, REPLY_LIMIT)
     except WireError as error:
-        return encode(_instead(reply, str(error)), REPLY_LIMIT)
+        reason = str(error)
+    try:
+        return encode(_instead(reply, reason), REPLY_LIMIT)
+    except WireError:  # each can be sent, and together they have too many values
+        count = len(reply.results) if isinstance(reply, Results) else 0
+        results: list[Result] = [_fault(reason)] * count
+        return encode(Results(id=reply.id, results=results), REPLY_LIMIT)
 
 
 def _instead(reply: FromPlugin, reason: str) -> FromPlugin:
-    fault = Failure(error=f"what the plugin returned can't be sent: {reason}"[:500])
+    fault = _fault(reason)
     if isinstance(reply, Results):
         return Results(id=reply.id, results=_bounded(reply, fault))
     if isinstance(reply, Chunk):
         return Chunk(id=reply.id, last=True, failure=fault)
     return Broken(id=reply.id, failure=fault)
+
+
+def _fault(reason: str) -> Failure:
+    return Failure(error=f"what the plugin returned can't be sent: {reason}"[:500])
 
 
 def _bounded(reply: Results, fault: Failure) -> list[Result]:

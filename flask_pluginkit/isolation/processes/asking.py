@@ -6,6 +6,7 @@ import importlib
 import os
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,13 @@ THREADS: Final = 4
 MOST_WAITING: Final = 8
 """Questions of one worker that aren't answered yet; more of them aren't read, as each may have
 megabytes."""
+RATE: Final = 2000.0
+"""Questions a second of one plugin, on the average; more of them aren't read for a while. The
+supervisor works for all plugins, and isn't as nice as their workers."""
+BURST: Final = 4000.0
+"""Questions of one plugin that may come at once."""
+COSTS: Final = {"storage.set": 20.0, "storage.remove": 20.0, "connect": 20.0}
+"""Those that count for more than one, as the disk or other hosts have work with them."""
 
 
 class Answers(Protocol):
@@ -68,12 +76,20 @@ class Desk:
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
         self._waiting: dict[object, deque[int]] = {}
+        self._left = BURST
+        self._since = time.monotonic()
+        self._held: set[object] = set()
+        """Workers that asked too much; a timer lets each ask again."""
 
     def take(self, worker: object, ask: Ask, peer: Peer[ToSupervisor]) -> None:
         """Answer a question as soon as a thread is free."""
         waiting = self._waiting.setdefault(worker, deque())
         waiting.append(ask.id)
-        if len(waiting) >= MOST_WAITING:
+        self._count(-COSTS.get(ask.what, 1.0))
+        if self._left < 0 and worker not in self._held:
+            self._held.add(worker)
+            self._hold(worker, peer)
+        if self._is_enough(waiting):
             peer.pause()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="pluginkit-desk")
@@ -82,11 +98,35 @@ class Desk:
     def leave(self, worker: object) -> None:
         """Forget a worker that has ended."""
         self._waiting.pop(worker, None)
+        self._held.discard(worker)
 
     def close(self) -> None:
         """Answer nothing more; what runs isn't waited for."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _count(self, change: float) -> None:
+        now = time.monotonic()
+        self._left = min(self._left + (now - self._since) * RATE, BURST) + change
+        self._since = now
+
+    def _is_enough(self, waiting: deque[int]) -> bool:
+        return len(waiting) >= MOST_WAITING or self._left < 0
+
+    def _hold(self, worker: object, peer: Peer[ToSupervisor]) -> None:
+        """Let a worker ask again as soon as its plugin has asked for less on the average."""
+        self._count(0.0)
+        if self._left < 0 and worker in self._held:
+            self._loop.later(0.01 - self._left / RATE, lambda: self._hold(worker, peer))
+        else:
+            self._held.discard(worker)
+            self._resume(worker, peer)
+
+    def _resume(self, worker: object, peer: Peer[ToSupervisor]) -> None:
+        self._count(0.0)
+        waiting = self._waiting.get(worker)
+        if waiting is not None and not self._is_enough(waiting):
+            peer.resume()
 
     def _work(self, worker: object, ask: Ask, peer: Peer[ToSupervisor]) -> None:
         told, descriptor = self._answered(ask)
@@ -120,8 +160,7 @@ class Desk:
                 os.close(descriptor)
             return
         waiting.popleft()
-        if len(waiting) == MOST_WAITING - 1:
-            peer.resume()
+        self._resume(worker, peer)
         try:
             peer.send(told, descriptor)
         except WireError as error:

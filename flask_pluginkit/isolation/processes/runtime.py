@@ -12,7 +12,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,8 @@ CONTROL: Final = "control.sock"
 """The supervisor's socket in the runtime folder."""
 STARTING: Final = "starting"
 """The file that whoever starts a supervisor locks, so that one is started and not ten."""
+WORKERS: Final = "worker-*.sock"
+"""The sockets of plugins' workers."""
 NOTE: Final = "sandbox-runtime"
 """How the file in the control folder is called that names the runtime folder."""
 LOCK: Final = "sandbox.lock"
@@ -196,10 +198,7 @@ def elect(folder: Path) -> int | None:
 
 def sweep(folder: Path, control: Path) -> None:
     """Remove what a supervisor left that was killed outright. To be called in office only."""
-    for left in folder.iterdir():
-        if left.name != STARTING:
-            with suppress(OSError):
-                left.unlink()
+    _remove_own(folder, (CONTROL, WORKERS))
     with suppress(SandboxUnavailable):
         above = public_folder()
         for left in above.glob(f"pluginkit-{mark(control)}-*"):
@@ -208,9 +207,7 @@ def sweep(folder: Path, control: Path) -> None:
 
 def leave(folder: Path, control: Path, *, is_named: bool) -> None:
     """Remove the runtime folder and its note; one that the operator named stays."""
-    for left in folder.iterdir():
-        with suppress(OSError):
-            left.unlink()
+    _remove_own(folder, (CONTROL, STARTING, WORKERS))
     if is_named:
         return
     with suppress(OSError):
@@ -218,6 +215,14 @@ def leave(folder: Path, control: Path, *, is_named: bool) -> None:
             note(control).unlink()
     with suppress(OSError):
         folder.rmdir()
+
+
+def _remove_own(folder: Path, patterns: Iterable[str]) -> None:
+    # nothing else: the operator may have named a folder that others use, too
+    for pattern in patterns:
+        for left in folder.glob(pattern):
+            with suppress(OSError):
+                left.unlink()
 
 
 # ---- where canaries live ---------------------------------------------------------------------

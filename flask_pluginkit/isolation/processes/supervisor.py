@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,7 +59,9 @@ class Supervisor:
         self._posts: dict[Spec, Post] = {}
         self._employees: set[Employee] = set()
         self._desks: dict[tuple[str, tuple[str, ...]], Desk] = {}
-        self._numbers = itertools.count(1)
+        # Not from 1: a web worker that doesn't know yet that the supervisor before this one was
+        # killed would take the socket of one plugin for that of another.
+        self._numbers = itertools.count(time.time_ns() // 1_000_000 % (1 << 32))
         self._farewell: Timer | None = None
         self._is_terminating = False
         self._is_ending = False

@@ -210,41 +210,59 @@ def seen() -> Any:
             found.append(f"{place}: {type(error).__name__}")
     for one in gc.get_objects():
         if isinstance(one, dict):
-            found += [value for value in list(one.values()) if isinstance(value, str)]
+            found.extend(value for value in list(one.values()) if isinstance(value, str))
     return "\n".join(found).encode("utf-8", "replace")[: 1 << 20]
 
 
-def reach() -> Any:
+def opened(path: str) -> str:
+    """Read a file's beginning."""
+    with Path(path).open(encoding="latin-1") as file:
+        return file.read(10)
+
+
+def planted(path: str) -> None:
+    """Write a file where others find it."""
+    Path(path, "planted").write_text("planted", encoding="utf-8")
+
+
+def stolen(path: str) -> Path:
+    """Move what is another's into the own folder."""
+    return Path(path).rename(own_folder() / "stolen")
+
+
+def linked(path: str) -> None:
+    """Make a link to what is another's."""
+    (own_folder() / "link").symlink_to(path)
+
+
+def connected(path: str) -> None:
+    """Connect to a socket of others."""
+    socket.socket(socket.AF_UNIX).connect(path)
+
+
+def listed(path: str) -> list[Path]:
+    """List a folder."""
+    return list(Path(path).iterdir())
+
+
+def reach() -> str:
     """Try what only the kernel keeps from us; each line tells what came of it."""
     pids = [int(one) for one in request.args.getlist("pid")]
-    tries: list[tuple[str, Callable[[], Any]]] = []
+    tries: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
     for pid in pids:
-        for name in ("environ", "mem", "fd", "maps", "root", "cwd"):
-            tries.append(
-                (
-                    f"proc {name}",
-                    lambda p=pid, n=name: (
-                        os.stat(f"/proc/{p}/{n}/.")
-                        and (os.listdir(f"/proc/{p}/{n}") or open(f"/proc/{p}/{n}").read(1))
-                    ),
-                )
-            )
-        tries.append(("signal", lambda p=pid: os.kill(p, signal.SIGTERM)))
-        tries.append(("pidfd", lambda p=pid: os.pidfd_open(p)))
+        tries += [(opened, (f"/proc/{pid}/{name}",)) for name in ("environ", "mem", "maps")]
+        tries += [(listed, (f"/proc/{pid}/{name}/",)) for name in ("fd", "root", "cwd", "task")]
+        tries += [(os.kill, (pid, signal.SIGTERM)), (os.pidfd_open, (pid,))]
     for path in request.args.getlist("socket"):
-        tries.append(("socket", lambda p=path: socket.socket(socket.AF_UNIX).connect(p)))
-        tries.append(("unlink", lambda p=path: os.unlink(p)))
+        tries += [(connected, (path,)), (os.unlink, (path,))]
     for path in request.args.getlist("folder"):
-        tries.append(("list", lambda p=path: os.listdir(p)))
-        tries.append(("write", lambda p=path: open(f"{p}/planted", "w").close()))
-        tries.append(("move", lambda p=path: os.rename(p, str(own_folder() / "stolen"))))
-        tries.append(("link", lambda p=path: os.symlink(p, str(own_folder() / "link"))))
+        tries += [(attempt, (path,)) for attempt in (listed, planted, stolen, linked)]
     lines = []
-    for name, attempt in tries:
+    for attempt, given in tries:
         try:
-            lines.append(f"GOT {name}: {attempt()!r}")
-        except BaseException as error:  # noqa: BLE001 - SystemExit is an answer too
-            lines.append(f"{name}: {type(error).__name__}")
+            lines.append(f"GOT {attempt.__name__} {given}: {attempt(*given)!r}")
+        except OSError as error:
+            lines.append(f"{attempt.__name__} {given}: {type(error).__name__}")
     return "\n".join(lines)
 
 
