@@ -5,11 +5,13 @@ from __future__ import annotations
 import decimal
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
 from hypothesis import given
@@ -328,7 +330,7 @@ class Quiet:
 def test_a_plugin_that_asks_without_end_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """The supervisor works for all plugins: what one asks too much isn't read for a while."""
     now = [1000.0]
-    monkeypatch.setattr(asking.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     quiet: Any = Quiet()
     desk = asking.Desk(quiet, asking.NoAnswers)
     for number in range(int(asking.BURST) + 1000):
@@ -387,7 +389,7 @@ def test_nothing_is_granted_that_was_not_shown(
         write_plugin(folder, "guest", permissions=["storage", "html:raw"])
         return True
 
-    monkeypatch.setattr(cli.click, "confirm", confirm)
+    monkeypatch.setattr(click, "confirm", confirm)
     site = sites(isolation=None)
     answer = site.app.test_cli_runner().invoke(cli.plugins, ["approve", "guest"])
     assert answer.exit_code == 1
