@@ -111,11 +111,12 @@ def why_closed(rows: Sequence[Plugin], control: Path, *, is_safe_mode: bool) -> 
 
 
 def _failed_guards(rows: Iterable[Plugin], control: Path) -> list[str]:
-    """Return the plugins that are wanted and guarded the site when they could be loaded last."""
+    """Return the plugins that are wanted, are broken, and guarded the site when they ran last."""
     failed = [
         row
         for row in rows
         if row.status in {Status.FAILED, Status.INCOMPATIBLE}
+        and row.is_broken
         and row.wanted is WantedState.ENABLED
         and not row.manifest.optional
     ]

@@ -209,6 +209,13 @@ class Loading:
         return None if self.fault is None else self.fault.error
 
     @property
+    def is_broken(self) -> bool:
+        """Whether the plugin can't be active, and that isn't due to other plugins."""
+        if self.fault is None:
+            return False
+        return self.own_fault is not None or self.level is not Isolation.TRUSTED
+
+    @property
     def is_registered(self) -> bool:
         """Whether ``register()`` has given what the plugin adds."""
         return () in self.variants
@@ -288,6 +295,7 @@ class Loading:
             and row.resident is self.resident
             and row.hosted is self.hosted
             and row.isolation == self.level.value
+            and row.is_broken == self.is_broken
         ):
             return row
         self._is_changed = False
@@ -300,6 +308,7 @@ class Loading:
             status=self.status,
             reason=self.reason,
             traceback="" if self.fault is None else self.fault.traceback,
+            is_broken=self.is_broken,
             resident=self.resident,
             module=self.module,
             shapes=self.shapes,

@@ -63,6 +63,8 @@ class Plugin(Frozen, eq=False):
     """Why the status is what it is, in words that a person can act on."""
     traceback: str = ""
     """Of the exception that made the plugin fail to load, else empty."""
+    is_broken: bool = False
+    """Whether that lies with the plugin, and not with others that it needs."""
     resident: Any = None
     module: ModuleType | None = None
     shapes: Mapping[str, Any] = NO_ENTRIES
