@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +176,17 @@ def site(_impatient: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     made = Site(folder)
     yield made
     made.close()
+
+
+@pytest.fixture
+def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Make sites of a test's own."""
+    made: list[Site] = []
+
+    def make(**options: Any) -> Site:
+        made.append(Site(tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

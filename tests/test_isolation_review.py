@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isolation_sites import Site, _impatient
+from isolation_sites import Site, _impatient, sites
 from trees import write, write_plugin
 
 from flask_pluginkit import cli
@@ -34,21 +34,7 @@ from flask_pluginkit.isolation.standins import Standins
 from flask_pluginkit.isolation.supervision import Ask
 from flask_pluginkit.source import read_bindings
 
-__all__ = ["_impatient"]
-
-
-@pytest.fixture
-def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Make sites of a test's own."""
-    made: list[Site] = []
-
-    def make(**options: Any) -> Site:
-        made.append(Site(tmp_path, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+__all__ = ["_impatient", "sites"]
 
 
 # ---- whose a name is -------------------------------------------------------------------------

@@ -13,29 +13,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from isolation_sites import PLUGIN, Site, _impatient, guest, site
+from isolation_sites import PLUGIN, Site, _impatient, guest, site, sites
 from trees import write, write_plugin
 
 from flask_pluginkit.isolation.wire import DeadlineError
 from flask_pluginkit.loading import module_name
 
-__all__ = ["_impatient", "site"]
+__all__ = ["_impatient", "site", "sites"]
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
-
-@pytest.fixture
-def sites(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Make sites of a test's own."""
-    made: list[Site] = []
-
-    def make(**options: Any) -> Site:
-        made.append(Site(tmp_path, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def test_a_plugin_is_active_and_says_where_it_runs(site: Site) -> None:

@@ -20,7 +20,7 @@ import flask_pluginkit
 TABLE = (
     ("frozen",),
     ("attribution", "durable", "exceptions", "finding", "ordering", "responses", "text", "version"),
-    ("breaker", "contexts", "pulse", "reports", "sandbox"),
+    ("breaker", "contexts", "functions", "pulse", "reports", "sandbox"),
     (
         *("findings", "importing", "names", "permissions", "pip"),
         *("points", "source", "state", "storage", "versions"),

@@ -11,7 +11,7 @@ from flask import current_app, has_app_context
 from markupsafe import Markup
 
 from flask_pluginkit.barrier import guard
-from flask_pluginkit.exceptions import NotCallableError, PluginError
+from flask_pluginkit.functions import BEFORE, check_connection
 from flask_pluginkit.residents import OWNER, Resident
 from flask_pluginkit.snapshot import Snapshot
 from flask_pluginkit.text import clean
@@ -22,9 +22,6 @@ from .slots import fault_box, no_name
 _FAILED: Any = object()
 
 _AT_START, _WHEN_READY, _AT_RUN_TIME = range(3)
-
-BEFORE = ("left", "before")
-AFTER = ("right", "after")
 
 
 class _Connection:
@@ -96,14 +93,7 @@ class DcpManager:
             NotCallableError: `callback` is no function.
 
         """
-        if not event or not isinstance(event, str):
-            raise PluginError(f"Invalid event: expected non-empty text, found {event!r}")
-        if not callable(callback):
-            raise NotCallableError(f"The event {event} cannot be called: found {callback!r}")
-        if position not in BEFORE + AFTER:
-            raise PluginError(
-                f"Invalid position: expected one of {', '.join(BEFORE + AFTER)}, found {position!r}"
-            )
+        check_connection(event, callback, position)
         first = position in BEFORE
         connection = _Connection(event, callback, first, self._owner(), RECORDING.get())
         # emit() reads without the lock

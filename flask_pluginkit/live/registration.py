@@ -7,7 +7,6 @@ then views and everything else; ``on_app_ready`` sees an application that has it
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from flask.views import http_method_funcs
 
 from flask_pluginkit.barrier import guard
 from flask_pluginkit.exceptions import PEPError
+from flask_pluginkit.functions import takes_argument
 from flask_pluginkit.kinds import registers_itself
 from flask_pluginkit.ordering import parse_code, parse_file
 from flask_pluginkit.points import Named, SignalReceiver, TemplatePart
@@ -174,7 +174,7 @@ class Registrar:
         if not callable(function):
             raise PEPError(f"{recording.resident.name}: on_app_ready is no function")
         before = dict(vars(self.app))
-        arguments = (self.app,) if _takes_argument(function) else ()
+        arguments = (self.app,) if takes_argument(function) else ()
         try:
             with self.app.app_context(), recording.running():
                 self.app.ensure_sync(function)(*arguments)
@@ -216,16 +216,6 @@ _HARMLESS = frozenset({"_got_first_request", "name", "logger", "jinja_env"})
 
 def _nothing() -> None:
     """Stands for a method that a class doesn't have."""
-
-
-def _takes_argument(function: Callable[..., Any]) -> bool:
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin without a signature
-        return True
-    return True
 
 
 def _remote(given: str) -> Any:

@@ -30,7 +30,7 @@ from flask_pluginkit.isolation.supervision import (
     ToControl,
     Want,
 )
-from flask_pluginkit.isolation.wire import DeadlineError, WireError
+from flask_pluginkit.isolation.wire import ClosedError, DeadlineError, WireError
 from flask_pluginkit.version import __version__
 
 from .forks import remember
@@ -116,6 +116,8 @@ class Control:
             folder = runtime.find(Path(self.settings.control), self.settings.runtime)
             try:
                 link = None if folder is None else _joined(folder, deadline)
+            except ClosedError:
+                return None  # it is just ending
             except WireError as error:
                 raise RunError(f"the supervisor can't be asked: {error}") from error
         if link is None:

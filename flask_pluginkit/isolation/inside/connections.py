@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from flask import current_app
 from markupsafe import Markup
 
-from flask_pluginkit.exceptions import NotCallableError, PluginError
-
-BEFORE: Final = ("left", "before")
-AFTER: Final = ("right", "after")
+from flask_pluginkit.functions import BEFORE, check_connection
 
 _log = logging.getLogger(__name__)
 
@@ -44,14 +41,7 @@ class Connections:
             NotCallableError: `callback` is no function.
 
         """
-        if not event or not isinstance(event, str):
-            raise PluginError(f"Invalid event: expected non-empty text, found {event!r}")
-        if not callable(callback):
-            raise NotCallableError(f"The event {event} cannot be called: found {callback!r}")
-        if position not in BEFORE + AFTER:
-            raise PluginError(
-                f"Invalid position: expected one of {', '.join(BEFORE + AFTER)}, found {position!r}"
-            )
+        check_connection(event, callback, position)
         if self.is_described:
             _log.warning(
                 "push_dcp(%r) came too late to be seen by the host's pages: push in "

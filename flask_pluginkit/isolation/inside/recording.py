@@ -5,8 +5,7 @@ The order is that of the trusted way: blueprints, views, everything else, ``on_a
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, cast
@@ -14,6 +13,7 @@ from typing import Any, cast
 from flask import Blueprint
 
 from flask_pluginkit.exceptions import PEPError
+from flask_pluginkit.functions import takes_argument
 from flask_pluginkit.isolation.messages import (
     RefusedInfo,
 )
@@ -161,15 +161,5 @@ def _ready(app: InnerFlask, module: ModuleType) -> None:
     if not callable(function):
         raise PEPError(f"{app.spec.plugin}: on_app_ready is no function")
     with app.app_context():
-        app.ensure_sync(function)(*((app,) if _takes_argument(function) else ()))
+        app.ensure_sync(function)(*((app,) if takes_argument(function) else ()))
     app._got_first_request = False  # noqa: SLF001 - a plugin may have tried out a request
-
-
-def _takes_argument(function: Callable[..., Any]) -> bool:
-    try:
-        inspect.signature(function).bind(None)
-    except TypeError:
-        return False
-    except ValueError:  # a builtin without a signature
-        return True
-    return True

@@ -1,0 +1,42 @@
+"""What is asked of functions that plugins hand over, wherever the plugin runs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from .exceptions import NotCallableError, PluginError
+
+BEFORE: Final = ("left", "before")
+AFTER: Final = ("right", "after")
+"""Where a function goes among those of a dynamic connection point."""
+
+
+def takes_argument(function: Callable[..., Any]) -> bool:
+    """Tell whether a function can be called with one argument; a builtin may not tell."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
+
+
+def check_connection(event: object, callback: object, position: object) -> None:
+    """Check what is pushed to a dynamic connection point.
+
+    Raises:
+        PluginError: `event` is no name, or `position` none of the four.
+        NotCallableError: `callback` is no function.
+
+    """
+    if not event or not isinstance(event, str):
+        raise PluginError(f"Invalid event: expected non-empty text, found {event!r}")
+    if not callable(callback):
+        raise NotCallableError(f"The event {event} cannot be called: found {callback!r}")
+    if position not in BEFORE + AFTER:
+        raise PluginError(
+            f"Invalid position: expected one of {', '.join(BEFORE + AFTER)}, found {position!r}"
+        )
