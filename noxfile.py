@@ -134,6 +134,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/run.py", *session.posargs, env=INSTALLED)
 
 
+@nox.session(name="bench-isolation", requires=["build"])
+def bench_isolation(session: nox.Session) -> None:
+    """Measure plugins in processes of their own; as root, on a quiet Linux machine."""
+    install(session, groups=["integration"], extras=["sandbox"])
+    session.run("python", "-P", "benchmarks/isolation.py", *session.posargs, env=INSTALLED)
+
+
 @nox.session
 def build(session: nox.Session) -> None:
     """Make sdist and wheel in dist/, and check what is in them."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -307,6 +307,6 @@ def test_the_supervisor_is_kept_until_somebody_interrupts(
         if next(naps, "done") == "done":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(cli, "time", SimpleNamespace(sleep=sleep))
     done = site.app.test_cli_runner().invoke(cli.plugins, ["serve"])
     assert done.exit_code == 0
