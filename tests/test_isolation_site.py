@@ -197,17 +197,22 @@ def test_a_killed_supervisor_is_followed_by_another(
     """Its workers end by themselves, and requests elect a new one."""
     guest(tmp_path)
     site = sites()
-    [worker] = site.manager.plugin_processes()
     for _ in range(2):
+        [worker] = site.manager.plugin_processes()
         link = site.manager._site().hosting.control._link
         assert link is not None
         os.kill(link.pid, signal.SIGKILL)
-        # one that reached the worker while that was ending too is answered 502
+        # the worker may answer, or fail to, while it is ending too
         begun = time.monotonic()
-        while site.client.get("/guest/").status_code != 200:
+        while pids(site) in ([], [worker.pid]):
             assert time.monotonic() - begun < 20
-    [other] = site.manager.plugin_processes()
-    assert other.pid != worker.pid
+    assert site.client.get("/guest/").status_code == 200
+
+
+def pids(site: Site) -> list[int]:
+    """Ask the plugin, and return the processes that there are then."""
+    site.client.get("/guest/")
+    return [one.pid for one in site.manager.plugin_processes()]
 
 
 def test_a_supervisor_that_is_gone_runs_nothing(sites: Callable[..., Site], tmp_path: Path) -> None:
