@@ -11,6 +11,8 @@ import itertools
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -23,6 +25,7 @@ from typing import Any
 import confined
 import pytest
 
+import flask_pluginkit
 from flask_pluginkit.isolation.client.control import Control
 from flask_pluginkit.isolation.client.pool import NUMBERS, Pool
 from flask_pluginkit.isolation.messages import (
@@ -207,11 +210,28 @@ def place(*, own_uids: bool = False, **options: Any) -> Iterator[Place]:
         )
 
 
+def _require_shared(python: str) -> None:
+    """Expect a failure where a plugin's user can't run what is installed for these tests.
+
+    It is refused there, as it should be; integration/test_isolated.py brings copies along.
+    """
+    asked = [python, "-I", "-c", "import sys; print(sys.version_info[:2])"]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    if version != str(sys.version_info[:2]):
+        pytest.xfail(f"{python} is of version {version}: packages are those of another one")
+    user = identity.Identity(uid=30100, gid=30100)
+    for module in (flask_pluginkit, msgspec):
+        place = str(Path(str(module.__file__)).parent)
+        if (found := identity.obstacle(place, user)) is not None:
+            pytest.xfail(f"{found} can't be read by the users of plugins")
+
+
 def public_interpreter() -> dict[str, str]:
     """The settings for an interpreter that every user can read, and users for plugins."""
     python = confined._interpreter(True)
     if python is None:
         pytest.skip("NOTHING WAS CONFINED: no interpreter that every user can read")
+    _require_shared(python)
     return {"python": python, "sandbox_uids": "30100-30109"}
 
 
