@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import confined
+import msgspec
 import pytest
 
 import flask_pluginkit
