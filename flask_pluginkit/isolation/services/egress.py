@@ -36,7 +36,14 @@ _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 _REFUSED: Final = tuple(
     ipaddress.ip_network(text)
     # not global for us, whatever the tables of this Python say
-    for text in ("0.0.0.0/8", "100.64.0.0/10", "192.88.99.0/24", "fec0::/10", "5f00::/16")
+    for text in (
+        "0.0.0.0/8",
+        "100.64.0.0/10",
+        "192.88.99.0/24",
+        "fec0::/10",
+        "5f00::/16",
+        "2001::/23",
+    )
 )
 
 
