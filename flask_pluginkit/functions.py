@@ -40,3 +40,20 @@ def check_connection(event: object, callback: object, position: object) -> None:
         raise PluginError(
             f"Invalid position: expected one of {', '.join(BEFORE + AFTER)}, found {position!r}"
         )
+
+
+def connected_text(value: object) -> str:
+    """Return as text what a dynamic connection point's function returned.
+
+    Nothing for None and False; lists and tuples are joined. Raises UnicodeDecodeError for bytes
+    that are no UTF-8.
+    """
+    match value:
+        case None | False:
+            return ""
+        case bytes():
+            return value.decode("utf-8")
+        case list() | tuple():
+            return "".join([connected_text(item) for item in value])
+        case _:
+            return str(value)

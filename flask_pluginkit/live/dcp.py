@@ -11,7 +11,7 @@ from flask import current_app, has_app_context
 from markupsafe import Markup
 
 from flask_pluginkit.barrier import guard
-from flask_pluginkit.functions import BEFORE, check_connection
+from flask_pluginkit.functions import BEFORE, check_connection, connected_text
 from flask_pluginkit.residents import OWNER, Resident
 from flask_pluginkit.snapshot import Snapshot
 from flask_pluginkit.text import clean
@@ -209,22 +209,10 @@ def as_text(function: Callable[..., Any]) -> Callable[..., str]:
     """
 
     def call(*args: Any, **kwargs: Any) -> str:
-        return _text(function(*args, **kwargs))
+        return connected_text(function(*args, **kwargs))
 
     call.__module__ = getattr(function, "__module__", call.__module__)
     return call
-
-
-def _text(value: Any) -> str:
-    match value:
-        case None | False:
-            return ""
-        case bytes():
-            return value.decode("utf-8")
-        case list() | tuple():
-            return "".join(_text(item) for item in value)
-        case _:
-            return str(value)
 
 
 def push_dcp(event: str, callback: Callable[..., Any], position: str = "right") -> None:

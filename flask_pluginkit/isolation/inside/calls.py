@@ -18,6 +18,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from flask_pluginkit.exceptions import PluginError
+from flask_pluginkit.functions import connected_text
 from flask_pluginkit.isolation.messages import (
     Answer,
     Call,
@@ -29,7 +30,6 @@ from flask_pluginkit.isolation.wire import NotPlainError, plain
 from flask_pluginkit.text import shorten
 
 from .application import InnerFlask, Unanswered
-from .connections import as_text
 from .records import sendable
 
 TRACEBACK: Final = 16 << 10
@@ -115,7 +115,7 @@ class Calls:
     def connection(self, function: Callable[..., Any]) -> Caller:
         """Call a function at a dynamic connection point: it gives text."""
         called = self.app.ensure_sync(function)
-        return lambda args, kwargs: Value(value=plain(as_text(called(*args, **kwargs))))
+        return lambda args, kwargs: Value(value=plain(connected_text(called(*args, **kwargs))))
 
     def before_request(self, function: Callable[..., Any]) -> Caller:
         """Run a hook that may answer in place of the view."""

@@ -10,7 +10,7 @@ from typing import Any
 from flask import current_app
 from markupsafe import Markup
 
-from flask_pluginkit.functions import BEFORE, check_connection
+from flask_pluginkit.functions import BEFORE, check_connection, connected_text
 
 _log = logging.getLogger(__name__)
 
@@ -61,21 +61,8 @@ class Connections:
     def emit(self, event: str, /, *args: Any, **kwargs: Any) -> Markup:
         """Call the plugin's own functions of `event` and join what they return."""
         functions = self.list.get(event, ())
-        joined = "".join(as_text(function(*args, **kwargs)) for function in functions)
+        joined = "".join(connected_text(function(*args, **kwargs)) for function in functions)
         return Markup(joined)  # noqa: S704 - dcps return HTML
-
-
-def as_text(value: Any) -> str:
-    """Return what a connection returned as text: nothing for None and False, lists joined."""
-    match value:
-        case None | False:
-            return ""
-        case bytes():
-            return value.decode("utf-8")
-        case list() | tuple():
-            return "".join(map(as_text, value))
-        case _:
-            return str(value)
 
 
 def push_dcp(event: str, callback: Callable[..., Any], position: str = "right") -> None:
