@@ -93,6 +93,7 @@ def test_no_door_is_open_while_a_guards_new_version_waits() -> None:
         build(folder, {"site_host.py": SITE, **files_of("guard", GUARD, asks=GUARD_ASKS)})
         with visited(folder, PLAIN, ALL) as site:
             site.command("approve", "guard", "--yes")
+            assert site.texts("/shut") == {"shut by the guard"}  # every worker has the old one
             asks = [*GUARD_ASKS, "html:raw"]
             site.put(files_of("guard", GUARD, version="2.0.0", asks=asks))
             assert until(lambda: is_rescanned(site))
