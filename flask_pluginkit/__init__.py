@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from ._compat import string_types
+    from .authoring import Plugin
     from .exceptions import (
         ConflictError,
         InstallError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         RequirementError,
         RunError,
         SandboxUnavailable,
+        SettingError,
         StateConflictError,
         StateError,
         SwitchError,
@@ -45,12 +47,14 @@ if TYPE_CHECKING:
     from .live.gate import always_open
     from .manager import PluginManager
     from .metrics import metrics_view
+    from .settings import SECRET, Pattern, Range, Settings
     from .storage import BaseStorage, ExpiredLocalStorage, LocalStorage, RedisStorage
     from .utils import JsonResponse
 
 __author__ = "Flask-PluginKit contributors"
 
 __all__ = [
+    "SECRET",
     "BaseStorage",
     "ConflictError",
     "ExpiredLocalStorage",
@@ -65,15 +69,20 @@ __all__ = [
     "NotCallableError",
     "PEPError",
     "ParamError",
+    "Pattern",
+    "Plugin",
     "PluginError",
     "PluginManager",
     "Problem",
     "ProblemsError",
+    "Range",
     "RedisStorage",
     "RegistrationError",
     "RequirementError",
     "RunError",
     "SandboxUnavailable",
+    "SettingError",
+    "Settings",
     "StateConflictError",
     "StateError",
     "SwitchError",
@@ -95,8 +104,13 @@ _HOMES: Final[dict[str, str]] = {
     "Flask": "flask",  # applications written for early releases import it from here
     "JsonResponse": ".utils",
     "LocalStorage": ".storage",
+    "Plugin": ".authoring",
+    "Pattern": ".settings",
     "PluginManager": ".manager",
+    "Range": ".settings",
     "RedisStorage": ".storage",
+    "SECRET": ".settings",
+    "Settings": ".settings",
     "always_open": ".live.gate",
     "metrics_view": ".metrics",
     "push_dcp": ".live.dcp",

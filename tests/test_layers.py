@@ -20,31 +20,33 @@ import flask_pluginkit
 TABLE = (
     ("frozen",),
     ("attribution", "durable", "exceptions", "finding", "ordering", "responses", "text", "version"),
-    ("breaker", "contexts", "functions", "pulse", "reports", "sandbox"),
+    ("breaker", "contexts", "functions", "pulse", "reports", "sandbox", "settings"),
     (
         *("findings", "importing", "names", "permissions", "pip"),
         *("points", "source", "state", "storage", "versions"),
     ),
     ("bundles", "kinds", "metadata", "seats"),
-    ("manifest", "options", "roster"),
+    ("authoring", "manifest", "options", "roster"),
     ("discovery", "residents"),
     ("snapshot",),
     ("building", "loading", "requirements"),
     ("barrier",),
     ("isolation",),
     ("live",),
-    ("deployment", "elsewhere", "inventory", "loadings", "owners", "records"),
-    ("loading_errors", "placement"),
-    ("preprocessing",),
+    ("checks", "deployment", "elsewhere", "inventory", "loadings", "owners", "records"),
+    ("configured", "loading_errors", "placement"),
+    ("preprocessing", "verdicts"),
     ("startup",),
     ("enlistment",),
+    ("develop",),
     ("application",),
     ("following",),
     ("health", "switching"),
-    ("relocating",),
+    ("reconfiguring", "relocating"),
     ("isolating",),
+    ("configuring",),
     ("manager",),
-    ("_compat", "cli", "metrics", "utils"),
+    ("_compat", "cli", "metrics", "testing", "utils"),
     ("",),  # the package's own __init__, which only hands on names
 )
 LAYERS = {name: layer for layer, names in enumerate(TABLE) for name in names}
@@ -58,7 +60,8 @@ def modules_below(root: Path) -> dict[str, Path]:
     modules = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
-        if all(part.isidentifier() for part in parts):  # else it is data, such as a template
+        # the rest is data: the template of plugins, which a wheel has in the package's folder
+        if all(part.isidentifier() for part in parts) and parts[0] != "plugin_template":
             modules[".".join(part for part in parts if part != "__init__")] = path
     return modules
 
