@@ -25,6 +25,10 @@ class RunError(PluginError):
     """Something outside of this process failed, for example pip."""
 
 
+class SupervisorError(RunError):
+    """Plugins' own processes can't be asked for now, which is the doing of none of them."""
+
+
 class VersionError(PluginError):
     """A version isn't semantic, or doesn't match what was required."""
 
@@ -154,6 +158,39 @@ class SwitchError(PluginError):
     def __str__(self) -> str:
         where = f" in the worker {self.worker}" if self.worker else ""
         return f"plugin {self.plugin!r} can't be enabled{where}: {self.reason}; nothing has changed"
+
+
+class SettingError(ProblemsError):
+    """A setting of a plugin isn't set, or has a value that can't be used.
+
+    `problems` has all that is wrong, `plugin`, `field`, `found`, `expected` and `advice` are of
+    the first. What was found of a secret isn't told.
+
+    Args:
+        plugin: its name.
+        field: the setting, or several of them if they don't fit together.
+        found: what stands there, in words.
+        expected: what would have been right.
+        advice: what to do about it.
+        more: further problems of the same plugin.
+
+    """
+
+    def __init__(
+        self,
+        plugin: str,
+        field: str,
+        found: str,
+        expected: str,
+        advice: str = "",
+        more: tuple[Problem, ...] = (),
+    ) -> None:
+        where, what = f"plugin {plugin}", f"setting {field}"
+        problem = Problem(where=where, what=what, found=found, expected=expected, advice=advice)
+        super().__init__((problem, *more))
+        self.args = (plugin, field, found, expected, advice, more)  # for pickle
+        self.plugin, self.field, self.found = plugin, field, found
+        self.expected, self.advice, self.more = expected, advice, more
 
 
 class MissingExtraError(RunError):

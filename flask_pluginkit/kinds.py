@@ -211,8 +211,8 @@ def normal_p3(value: object, findings: Findings) -> Shape:
     for plugin, functions in findings.mapping(value, "p3"):
         for kind, function in findings.mapping(functions, f"p3[{plugin!r}]"):
             what = f"p3[{plugin!r}][{kind!r}]"
-            if kind not in KINDS or kind == "p3":
-                findings.add_unknown(what, kind, (known for known in KINDS if known != "p3"))
+            if kind not in KINDS or kind in OWN:
+                findings.add_unknown(what, kind, (known for known in KINDS if known not in OWN))
             elif findings.is_callable(function, what):
                 shape.setdefault(plugin, {})[kind] = function
     return shape
@@ -265,6 +265,19 @@ def normal_signal(value: object, findings: Findings) -> Shape:
     return shape
 
 
+def normal_settings(value: object, findings: Findings) -> Shape:
+    """Settings: ``[settings]``, at most one `Settings`."""
+    from .settings.proxy import Settings  # few plugins have any
+
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    if len(given) > 1:
+        findings.add("settings", given, "one Settings(MySettings)")
+    for each in given:
+        if not isinstance(each, Settings):
+            findings.add("settings", each, "a flask_pluginkit.Settings(MySettings)")
+    return [each for each in given if isinstance(each, Settings)]
+
+
 KINDS: Final[Mapping[str, Callable[[object, Findings], Shape]]] = {
     "tep": normal_tep,
     "hep": normal_hep,
@@ -280,8 +293,12 @@ KINDS: Final[Mapping[str, Callable[[object, Findings], Shape]]] = {
     "global": normal_values("global"),
     "cli": normal_cli,
     "signal": normal_signal,
+    "settings": normal_settings,
 }
 """Every extension point by its public short name, with the function that reads it."""
+
+OWN: Final = frozenset({"p3", "settings"})
+"""What no other plugin's ``p3`` functions rework."""
 
 EMPTY: Final[Mapping[str, Callable[[], Shape]]] = {
     kind: (dict if kind in {"tep", "hep", "bep", "tcp", "p3", "global"} else list) for kind in KINDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
@@ -12,6 +13,7 @@ from markupsafe import Markup
 
 from . import owners
 from .application import Site
+from .configuring import Configuring
 from .exceptions import PluginError
 from .isolating import Isolating, board_of
 from .live.dcp import DcpManager
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from .switching import Change
 
 
-class PluginManager(Isolating, FormerLists):
+class PluginManager(Isolating, Configuring, FormerLists):
     """Loads plugins into Flask applications.
 
     Args:
@@ -66,6 +68,9 @@ class PluginManager(Isolating, FormerLists):
             that can't be loaded.
 
     """
+
+    _site_class: type[Site] = Site
+    """What holds the plugins of one application; the test kit has another one."""
 
     def __init__(
         self,
@@ -112,11 +117,15 @@ class PluginManager(Isolating, FormerLists):
         self.plugins_folder = plugins_folder
         self.plugins_abspath = str(base / plugins_folder)
         self._install_packages(app)
-        site = Site(app, self.options, base, plugins_folder)
+        site = self._site_class(app, self.options, base, plugins_folder)
         site.follower = lambda: board_of(site).follower
         latest, self._latest = self._latest, site
         self._sites[app] = ref(site)
         app.extensions["pluginkit"] = self
+        if "WERKZEUG_RUN_MAIN" in os.environ:  # as in no process but those of a reloading server
+            from .develop.reloading import watch
+
+            watch(site)  # first: a plugin that can't be loaded is about to be mended
         try:
             site.start()
         except BaseException:

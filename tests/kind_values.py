@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from flask_classful import FlaskView
 
 from flask_pluginkit.exceptions import Problem, RegistrationError
 from flask_pluginkit.kinds import normalise
+from flask_pluginkit.settings import Settings
 
 NOWHERE = Path("/nowhere")
 
@@ -39,6 +41,16 @@ class Quotes(FlaskView):  # type: ignore[misc]
 blueprint = Blueprint("shop", __name__)
 command = click.Command("count")
 ready = flask_signals.request_finished
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a plugin lets its host set."""
+
+    limit: int = 10
+
+
+settings = Settings(Wishes)
 
 
 def normal(kind: str, value: object, folder: Path = NOWHERE) -> Any:
@@ -135,4 +147,7 @@ ACCEPTED: list[tuple[str, object, object]] = [
     ("cli", (command,), [command]),
     ("signal", {ready: view}, [(ready, view)]),
     ("signal", [(ready, view), (ready, other)], [(ready, view), (ready, other)]),
+    ("settings", settings, [settings]),
+    ("settings", [settings], [settings]),
+    ("settings", (), []),
 ]

@@ -33,11 +33,24 @@ quarantines = st.builds(
     by=st.text(),
     guards=st.booleans(),
 )
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+settings_of_plugins = st.dictionaries(
+    st.text(),
+    st.dictionaries(st.text(), scalars | st.lists(st.text()).map(tuple), max_size=3),
+    max_size=3,
+)
 states = st.builds(
     State,
     wanted=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(WantedState)),
     quarantined=st.dictionaries(st.text(), quarantines, max_size=3),
     scan=st.integers(0, 100),
+    settings=settings_of_plugins,
 )
 
 

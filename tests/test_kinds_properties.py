@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from flask_pluginkit.exceptions import Problem, RegistrationError
 from flask_pluginkit.kinds import EMPTY, KINDS, normalise, recheck
+from flask_pluginkit.settings import Settings
 
 NOWHERE = Path("/nowhere")
 
@@ -74,6 +76,13 @@ def rows(required: dict[str, Any], **optional: Any) -> st.SearchStrategy[Any]:
     return row | st.lists(row, max_size=3)
 
 
+@dataclass(frozen=True)
+class Nothing:
+    """Settings without a field."""
+
+
+SETTINGS = Settings(Nothing)
+
 NEARLY_RIGHT = {
     "tep": slots,
     "hep": st.dictionaries(st.sampled_from(["before_request", "after_reqest"]), functions),
@@ -101,6 +110,7 @@ NEARLY_RIGHT = {
     | rows({"event": names, "callback": functions}, position=st.sampled_from(["left", "up"])),
     "cli": st.sampled_from([click.Command("count"), [click.Command("count")], ()]),
     "signal": st.lists(st.tuples(st.just(request_finished), functions), max_size=3),
+    "settings": st.sampled_from([SETTINGS, [SETTINGS], [SETTINGS, SETTINGS], Nothing, ()]),
 }
 registered = st.fixed_dictionaries({}, optional=NEARLY_RIGHT) | st.dictionaries(
     st.sampled_from(list(KINDS)) | keys, values, max_size=4

@@ -9,11 +9,13 @@ import click
 import pytest
 from kind_values import (
     Items,
+    Wishes,
     blueprint,
     command,
     problem,
     problems,
     ready,
+    settings,
     view,
 )
 from trees import write
@@ -87,6 +89,8 @@ REFUSED: list[tuple[str, object, str, str]] = [
     ("signal", [view], "signal[0]", "a pair"),
     ("signal", [("request_finished", view)], "signal[0]", "a blinker signal"),
     ("signal", {ready: 1}, "signal[0]", "a function"),
+    ("settings", Wishes, "settings", "Settings(MySettings)"),
+    ("settings", [settings, settings], "settings", "one Settings"),
 ]
 
 

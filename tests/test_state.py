@@ -265,7 +265,8 @@ def test_a_folder_that_stays_as_it_is_is_only_asked_for_its_time(
     beside: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while a look at a thousand plugins costs one call each, until one changes."""
-    monkeypatch.setattr(markers, "SETTLED", -1.0)
+    for name in ("SETTLED", "SOON"):
+        monkeypatch.setattr(markers, name, -1.0)
     store = beside.store()
     store.load()
     looked: list[str] = []

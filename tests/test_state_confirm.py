@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import threading
@@ -153,10 +154,10 @@ def test_a_wait_tells_its_error_to_who_waits_for_it() -> None:
 def test_where_no_thread_can_start_the_wait_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is at its limit can switch all the same."""
 
-    def refuse(thread: threading.Thread) -> None:
+    def refuse(*_args: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
     waited = []
     end = aside(lambda: waited.append(1))
     assert waited == [1]

@@ -66,8 +66,30 @@ def test_what_was_written_is_found_whatever_was_remembered(
 ) -> None:
     """A folder whose time of change stays the same isn't taken for unchanged by its writer."""
     monkeypatch.setattr(markers, "_signature", lambda name, place: (1, 2, 3))
-    monkeypatch.setattr(markers, "SETTLED", -1.0)
+    for name in ("SETTLED", "SOON"):
+        monkeypatch.setattr(markers, name, -1.0)
     found = Markers(ControlFolder(tmp_path / "control", False), {"hello": tmp_path})
     for state in (ENABLED, DISABLED, None):
         found.put("hello", state)
         assert found.find("hello").state is state
+
+
+@pytest.mark.parametrize(("time", "looks"), [(7_123_456_789, 0), (7_000_000_000, 2)])
+def test_the_finer_a_clock_the_sooner_a_folder_is_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time: int, looks: int
+) -> None:
+    """What is changed right after a look may bear the same time where that goes by seconds."""
+    clock = [50.0]
+    met = []
+    monkeypatch.setattr(markers, "_signature", lambda name, place: (1, time, time))
+    monkeypatch.setattr(markers, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(markers, "read_markers", lambda name, place: met.append(name))
+    found = Markers(ControlFolder(tmp_path / "control", False), {"hello": tmp_path})
+    found.find("hello")
+    clock[0] += 1.0
+    found.find("hello")
+    met.clear()
+    found.find("hello")
+    clock[0] += 3.0
+    found.find("hello")
+    assert len(met) == looks

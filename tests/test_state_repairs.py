@@ -417,6 +417,15 @@ DAMAGES: dict[str, tuple[str | bytes, str]] = {
     "an odd state": (with_change(wanted={"hello": []}), "'wanted' says a value of type list"),
     "no quarantines": (with_change(quarantined=1), "'quarantined' is 1"),
     "a wrong quarantine": (with_change(quarantined={"a": {"since": 1.0}}), "says .* of 'a'"),
+    "no settings": (with_change(settings=[]), "'settings' is a value of type list"),
+    "wrong settings": (with_change(settings={"a": 1}), "'settings' of 'a' are no object"),
+    "an odd setting": (with_change(settings={"a": {"b": {}}}), "'settings' say of 'b' of 'a'"),
+    "odd texts": (with_change(settings={"a": {"b": [1]}}), "'settings' say of 'b' of 'a'"),
+    "a huge setting": (with_change(settings={"a": {"b": 2**63}}), "'settings' say of 'b' of 'a'"),
+    "no finite setting": (
+        with_change(settings={"a": {"b": 1.5}}).replace("1.5", "1e999"),
+        "'settings' say of 'b' of 'a'",
+    ),
     "an intent": (with_change(intent=[]), "'intent' is a value of type list"),
     "a wrong intent": (with_change(intent={"a": "b"}), "'wanted' says 'b' of 'a'"),
 }

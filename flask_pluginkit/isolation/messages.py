@@ -108,6 +108,26 @@ class RefusedInfo(Struct, frozen=True, kw_only=True):
     """Whether the plugin can't be active without it: a guard that doesn't guard."""
 
 
+SettingValue = bool | int | float | str | tuple[str, ...] | None
+
+
+class SettingInfo(Struct, frozen=True, kw_only=True):
+    """A field of the plugin's settings (`settings.fields.Field`)."""
+
+    name: str
+    kind: Literal["bool", "int", "float", "text", "texts", "choice"]
+    is_optional: bool = False
+    least: float | None = None
+    most: float | None = None
+    words: str = ""
+    """What each text must be, for people; only the plugin's worker can check that."""
+    choices: tuple[str | int, ...] = ()
+    is_secret: bool = False
+    is_required: bool = True
+    default: SettingValue = None
+    description: str = ""
+
+
 class Description(Struct, frozen=True, kw_only=True):
     """What the plugin adds, as its worker read it."""
 
@@ -123,6 +143,9 @@ class Description(Struct, frozen=True, kw_only=True):
     """Jinja globals: plain data by name."""
     refused: tuple[RefusedInfo, ...] = ()
     warnings: tuple[str, ...] = ()
+    settings: tuple[SettingInfo, ...] = ()
+    checker: int = -1
+    """The reference of what checks values of the settings, if there are any."""
 
 
 # ---- web worker and plugin's worker ----------------------------------------------------------
@@ -140,6 +163,15 @@ class Greeting(Struct, frozen=True, kw_only=True, tag="greeting"):
     """The first frame of a connection; it isn't answered."""
 
     public: tuple[PublicRoute, ...] = ()
+
+
+class Configured(Struct, frozen=True, kw_only=True, tag="configured"):
+    """The values of the plugin's settings, for what comes next on this connection; no reply."""
+
+    values: dict[str, SettingValue]
+
+    def __repr__(self) -> str:
+        return f"Configured({', '.join(self.values)})"  # some may be secrets
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -181,7 +213,7 @@ class Batch(Struct, frozen=True, kw_only=True, tag="batch"):
     calls: list[Call]
 
 
-ToPlugin = Greeting | Visit | Batch
+ToPlugin = Greeting | Configured | Visit | Batch
 
 
 class Record(Struct, frozen=True, kw_only=True):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from flask_pluginkit.frozen import NO_ENTRIES, Frozen
+from flask_pluginkit.frozen import NO_ENTRIES, Frozen, names_of
 
 
 class WantedState(StrEnum):
@@ -44,6 +44,13 @@ class State(Frozen):
     """How often everybody was asked to look for plugins anew."""
     isolation: Mapping[str, str] = NO_ENTRIES
     """By name of plugin: where it runs, if an operator said so (`isolation.levels.Isolation`)."""
+    settings: Mapping[str, Mapping[str, Any]] = NO_ENTRIES
+    """By name of plugin and field, what an operator has set: some are secrets. Lists are tuples."""
+
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in names_of(State) if name != "settings"}
+        told = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        return f"State({told}, settings of {sorted(self.settings)})"
 
 
 class StateStore(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ def _refuse_constant(name: str) -> None:
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 _KEYS: Final = frozenset(
-    {"format", "generation", "wanted", "quarantined", "scan", "intent", "isolation"}
+    {"format", "generation", "wanted", "quarantined", "scan", "intent", "isolation", "settings"}
 )
 _LEVELS: Final = frozenset({"trusted", "process", "isolated"})
 _MEMBERS: Final = {"since": float, "reason": str, "traceback": str, "by": str, "guards": bool}
@@ -94,6 +95,7 @@ def parse(path: str, content: bytes) -> Document:
             wanted=_wanted(path, data.get("wanted")),
             quarantined=_quarantined(path, data.get("quarantined", {})),
             isolation=_isolation(path, data.get("isolation", {})),
+            settings=_settings(path, data.get("settings", {})),
         ),
         intent=_intent(path, data["intent"]) if "intent" in data else {},
     )
@@ -120,6 +122,8 @@ def render(document: Document) -> bytes:
     }
     if state.isolation:
         data["isolation"] = dict(state.isolation)
+    if state.settings:
+        data["settings"] = {name: dict(fields) for name, fields in state.settings.items()}
     if document.intent:
         data["intent"] = dict(document.intent)
     return json.dumps(data, sort_keys=True).encode() + b"\n"
@@ -149,6 +153,34 @@ def _isolation(path: str, value: object) -> dict[str, str]:
         if type(level) is not str or level not in _LEVELS:
             raise _refusal(path, f"'isolation' says {describe(level)} of {describe(name)}")
     return value
+
+
+def _settings(path: str, value: object) -> dict[str, dict[str, Any]]:
+    """Return what is set of plugins; whether it fits them only they can tell."""
+    if type(value) is not dict:
+        raise _refusal(path, f"'settings' is {describe(value)} and no object")
+    found: dict[str, dict[str, Any]] = {}
+    for name, fields in value.items():
+        if type(fields) is not dict:
+            raise _refusal(path, f"'settings' of {describe(name)} are no object")
+        found[name] = {}
+        for field, given in fields.items():
+            kept = tuple(given) if type(given) is list else given
+            if not _is_setting(kept):  # which may be a secret
+                where = f"{describe(field)} of {describe(name)}"
+                raise _refusal(path, f"'settings' say of {where} what no setting can be")
+            found[name][field] = kept
+    return found
+
+
+def _is_setting(value: object) -> bool:
+    if type(value) is tuple:
+        return all(type(text) is str for text in value)
+    if type(value) is float:
+        return math.isfinite(value)
+    if type(value) is int:
+        return -(2**63) <= value < 2**63
+    return value is None or type(value) in {bool, str}
 
 
 def _intent(path: str, value: object) -> dict[str, WantedState | None]:

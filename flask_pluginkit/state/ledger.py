@@ -37,11 +37,19 @@ class Ledger:
         self._folder = folder
         self._known = State()
         """What the file said when it was last read here and nobody had put it there by hand."""
+        self._parsed: tuple[bytes | None, Document] = (None, EMPTY)
+        """What was last read, and what that says."""
 
     def read(self) -> Document:
         """Return what the file says; raise `StateError` with what to do if it can't be read."""
         content = file.read(str(self.path))
-        return EMPTY if content is None else file.parse(str(self.path), content)
+        if content is None:
+            return EMPTY
+        known, document = self._parsed
+        if content != known:  # a switch reads it several times, and most often it is the same
+            document = file.parse(str(self.path), content)
+            self._parsed = content, document
+        return document
 
     def check(self, state: State) -> None:
         """Raise if `state` has something that couldn't be read again: nobody could go on."""

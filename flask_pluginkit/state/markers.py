@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -33,6 +33,9 @@ SETTLED: Final = 3.0
 Two changes that follow each other may bear the same time, as the clocks of file systems go in
 steps: of up to 2 seconds on FAT.
 """
+
+SOON: Final = 0.1
+"""Likewise, where the time has digits below a hundredth of a second: those steps are finer."""
 
 _Signature = tuple[int, int, int]
 """Inode and times of change of a folder."""
@@ -97,7 +100,7 @@ class Markers:
         for place, signature in zip(places, signatures, strict=True):
             state = state or (None if signature is None else read_markers(name, place))
         since = now if before is None else before.since
-        is_final = now - since > SETTLED
+        is_final = now - since > (SOON if _is_fine(signatures) else SETTLED)
         if before is not None and (before.found.state, before.is_final) == (state, is_final):
             return before.found
         found = Found(state, tuple([None if each is None else each[0] for each in signatures]))
@@ -249,6 +252,11 @@ def _signature(name: str, place: str) -> _Signature | None:
         _raise_unless_absent(name, place, error)
         return None
     return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _is_fine(signatures: Iterable[_Signature | None]) -> bool:
+    """Tell whether the times of change come from a clock that goes in small steps."""
+    return all(found is None or found[2] % 10_000_000 for found in signatures)
 
 
 def _is_there(name: str, marker: str) -> bool:

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
+from flask_pluginkit.functions import PRIVATE
 from flask_pluginkit.isolation.messages import (
     Description,
     ErrorInfo,
@@ -167,6 +168,8 @@ class Describer:
     def _values(self, kind: str, items: Any) -> dict[str, Any]:
         crossing = {}
         for name, value in items:
+            if name.startswith(PRIVATE):
+                continue  # the plugin's own parts of slots call it, in here
             try:
                 crossing[name] = plain(value)
             except NotPlainError as error:

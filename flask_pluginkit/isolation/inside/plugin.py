@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from flask_pluginkit.exceptions import PEPError
 from flask_pluginkit.isolation.messages import (
     Batch,
+    Configured,
     Description,
     FromPlugin,
     Greeting,
@@ -22,6 +25,7 @@ from flask_pluginkit.kinds import normalise
 from . import facade, namespace, network, records, sessions, visits
 from .application import InnerFlask
 from .calls import Calls, failure
+from .configuring import Given, InnerSettings
 from .connections import Connections
 from .describing import Describer, Pristine
 from .emits import Stand
@@ -42,10 +46,12 @@ class Inner:
         app: InnerFlask,
         calls: Calls,
         links: Links,
+        settings: InnerSettings,
         description: Description,
         undo: ExitStack,
     ) -> None:
         self.app = app
+        self._settings = settings
         self.description = description
         self._calls = calls
         self._links = links
@@ -55,6 +61,10 @@ class Inner:
     def greet(self, greeting: Greeting) -> None:
         """Learn what the host tells at the beginning of a connection."""
         self._links.learn(greeting.public)
+
+    def configure(self, message: Configured) -> Given:
+        """Learn the values of the plugin's settings; `configuring.seen` lets it see them."""
+        return self._settings.learn(message)
 
     def visit(self, visit: Visit) -> Iterator[FromPlugin]:
         """Yield the reply to a request for one of the plugin's views; never raises.
@@ -100,6 +110,7 @@ def load(spec: Spec, services: Services) -> Inner:
         if not callable(register):
             raise PEPError(f"plugin {spec.plugin}: it has no function register()")
         shapes = normalise(spec.plugin, Path(spec.folder), register())
+        settings = InnerSettings(spec.plugin, shapes["settings"])
         app, links, connections = InnerFlask(spec), Links(), Connections()
         links.install(app)
         sessions.install(app, spec.plugin, services, permitted="cookies" in spec.permissions)
@@ -115,4 +126,7 @@ def load(spec: Spec, services: Services) -> Inner:
             is_optional=getattr(module, "__optional__", False) is True,
         )
         description = describer.describe(pristine, connections)
-        return Inner(app, calls, links, description, undo.pop_all())
+        if shapes["settings"]:
+            checker = calls.add(settings.checker())
+            description = replace(description, settings=settings.infos, checker=checker)
+        return Inner(app, calls, links, settings, description, undo.pop_all())

@@ -11,6 +11,7 @@ import traceback
 
 from flask import Flask, abort, jsonify, render_template_string, url_for
 
+import flask_pluginkit.authoring  # noqa: F401 - many plugins ask for it at once
 from flask_pluginkit.isolation.messages import (
     Page,
 )

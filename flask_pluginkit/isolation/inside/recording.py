@@ -60,8 +60,12 @@ def record(
         table = getattr(app.jinja_env, f"{kind}s")
         for name, function in shapes[kind]:
             table[name] = app.ensure_sync(function)
-    app.jinja_env.globals.update(shapes["global"])
-    recorded.values = dict(shapes["tcp"])
+    names, values = (
+        {name: app.ensure_sync(value) for name, value in shapes[kind].items()}
+        for kind in ("global", "tcp")
+    )
+    app.jinja_env.globals.update(names)
+    recorded.values = values
     app.context_processor(recorded.values.copy)
     for error, function in shapes["errhandler"]:
         app.register_error_handler(error, function)

@@ -20,12 +20,14 @@ from typing import Final, Protocol
 
 from flask_pluginkit.isolation.messages import (
     Batch,
+    Configured,
     Greeting,
     ToPlugin,
     Visit,
 )
 from flask_pluginkit.isolation.wire import TO_PLUGIN, Buffer, WireError, send
 
+from .configuring import Given, seen
 from .frames import frame_of
 from .plugin import Inner
 
@@ -61,13 +63,15 @@ class Stop(Protocol):
 class Connection:
     """One web worker's thread, as it is seen from here."""
 
-    __slots__ = ("buffer", "descriptor", "is_busy", "is_greeted", "since", "socket")
+    __slots__ = ("buffer", "descriptor", "given", "is_busy", "is_greeted", "since", "socket")
 
     def __init__(self, made: socket.socket) -> None:
         self.socket = made
         self.descriptor = made.fileno()
         self.buffer: Buffer[ToPlugin] = Buffer(TO_PLUGIN)
         self.is_busy = self.is_greeted = False
+        self.given: Given | None = None
+        """The values of settings that its exchanges see."""
         self.since = time.monotonic()
         """When it last began to wait: for a request, or for the rest of a frame."""
 
@@ -293,6 +297,8 @@ class Server:
                 self.inner.greet(message)
             elif request is not None:
                 raise WireError("a second request while one runs")
+            elif isinstance(message, Configured):
+                connection.given = self.inner.configure(message)
             else:
                 request = message
         if request is not None and not connection.buffer.is_empty:
@@ -306,19 +312,23 @@ class Server:
             if self._idle == 0 and self._threads < self._most_threads:
                 self._start_thread()
         try:
-            if isinstance(request, Batch):
-                self._send(connection, frame_of(self.inner.batch(request)))
-                return
-            replies = self.inner.visit(request)
-            try:
-                for reply in replies:
-                    self._send(connection, frame_of(reply))
-            finally:
-                with suppress(Exception):
-                    replies.close()  # type: ignore[attr-defined]
+            with seen(connection.given):
+                self._reply(connection, request)
         finally:
             with self._lock:
                 self._idle += 1
+
+    def _reply(self, connection: Connection, request: Visit | Batch) -> None:
+        if isinstance(request, Batch):
+            self._send(connection, frame_of(self.inner.batch(request)))
+            return
+        replies = self.inner.visit(request)
+        try:
+            for reply in replies:
+                self._send(connection, frame_of(reply))
+        finally:
+            with suppress(Exception):
+                replies.close()  # type: ignore[attr-defined]
 
     def _send(self, connection: Connection, frame: bytes) -> None:
         send(connection.socket, frame, time.monotonic() + SLOW)
