@@ -7,6 +7,7 @@ mode, which must know which of them guard the site.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,11 +16,22 @@ from typing import Any, Final, Protocol
 
 from .durable import Ownership, replace
 from .exceptions import StateError
+from .frozen import Frozen
 from .snapshot import Plugin, Status
 from .state.base import WantedState
 
 INVENTORY: Final = "inventory.json"
 FORMAT: Final = 1
+_ACTIVE: Final = Status.ACTIVE
+
+
+class Inventory(Frozen):
+    """What was written down."""
+
+    plugins: Mapping[str, Mapping[str, Any]]
+    """By name; whoever may write to the folder may have written anything."""
+    seen: float
+    """When a worker last found it to be so, in seconds since the epoch."""
 
 
 class Lockable(Protocol):
@@ -38,6 +50,8 @@ def write_inventory(store: Lockable, control: Path, rows: Sequence[Plugin]) -> b
     known = read_inventory(control)
     plugins = {row.name: _entry(row, known.get(row.name, {})) for row in rows}
     if known == plugins:
+        with suppress(OSError, NotImplementedError):  # this is how old it is
+            os.utime(control / INVENTORY, follow_symlinks=False)
         return True
     content = {"format": FORMAT, "written": time.time(), "plugins": plugins}
     with suppress(OSError, StateError):
@@ -56,6 +70,8 @@ def _entry(row: Plugin, known: Mapping[str, Any]) -> dict[str, Any]:
         "reason": row.reason,
         "wanted": row.wanted.value,
         "origin": row.candidate.origin.value,
+        "isolation": row.isolation,
+        "folder": str(row.candidate.folder),
         "guards": _guards(row, known),
     }
 
@@ -70,13 +86,22 @@ def _guards(row: Plugin, known: Mapping[str, Any]) -> bool | None:
 
 def read_inventory(control: Path) -> Mapping[str, Mapping[str, Any]]:
     """Return what was written down, by plugin; nothing where there is nothing to be read."""
+    found = load_inventory(control)
+    return found.plugins if found else {}
+
+
+def load_inventory(control: Path) -> Inventory | None:
+    """Return what was written down and how old it is, None where there is nothing to be read."""
+    place = control / INVENTORY
     try:
-        content = json.loads((control / INVENTORY).read_bytes())
-        plugins = content["plugins"]
+        plugins = json.loads(place.read_bytes())["plugins"]
+        seen = place.stat().st_mtime
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    entries = plugins.items() if isinstance(plugins, dict) else ()
-    return {name: entry for name, entry in entries if isinstance(entry, dict)}
+        return None
+    if not isinstance(plugins, dict):
+        return None
+    entries = {name: entry for name, entry in plugins.items() if isinstance(entry, dict)}
+    return Inventory(plugins=entries, seen=seen)
 
 
 def why_closed(rows: Sequence[Plugin], control: Path, *, is_safe_mode: bool) -> str:
@@ -88,11 +113,13 @@ def why_closed(rows: Sequence[Plugin], control: Path, *, is_safe_mode: bool) -> 
         is_safe_mode: whether no plugin runs.
 
     """
+    # each switch asks this of all plugins, and nearly always there is nobody to be asked about
+    idle = [row for row in rows if row.status is not _ACTIVE]
     if is_safe_mode:
         known = read_inventory(control)
         out = [
             row.name
-            for row in rows
+            for row in idle
             if row.wanted is WantedState.ENABLED
             and row.status is not Status.MISSING
             # one that nobody knows may be a guard
@@ -100,10 +127,10 @@ def why_closed(rows: Sequence[Plugin], control: Path, *, is_safe_mode: bool) -> 
             and not row.manifest.optional
         ]
         why = "safe mode is on"
-    elif out := [row.name for row in rows if row.status is Status.QUARANTINED and row.guards]:
+    elif out := [row.name for row in idle if row.status is Status.QUARANTINED and row.guards]:
         why = "it failed too often and is quarantined"
     else:
-        out = _failed_guards(rows, control)
+        out = _failed_guards(idle, control)
         why = "it can't be loaded; mend it, or disable it"
     if not out:
         return ""

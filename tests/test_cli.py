@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from commands import Run, invoke
 from flask import Flask
 from hosts import Host, clean_imports, host, views
 
 from flask_pluginkit import cli
+from flask_pluginkit.cli import listing
+from flask_pluginkit.cli.tables import COLOURS
+from flask_pluginkit.discovery import Origin
 from flask_pluginkit.exceptions import PluginError, RequirementError, StateError
 from flask_pluginkit.exceptions import Problem as Fault
 from flask_pluginkit.snapshot import Status
@@ -27,6 +27,13 @@ from flask_pluginkit.state.base import WantedState
 __all__ = ["clean_imports", "host"]
 
 ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Found:
+    """How the plugin was found."""
+
+    origin: Origin = Origin.FOLDER
 
 
 @dataclass
@@ -40,6 +47,7 @@ class Row:
     reason: str = ""
     isolation: str = "trusted"
     confinement: str = "trusted"
+    candidate: Found = Found()
 
 
 @dataclass
@@ -78,17 +86,6 @@ class Manager:
         return self.change or Change(names)
 
 
-Run = Callable[..., Result]
-
-
-def invoke(app: Flask, *arguments: str, **options: Any) -> Result:
-    """Call ``flask plugins`` with arguments, stdout and stderr apart."""
-    # the default since Click 8.2, which no longer has the option
-    mixed = "mix_stderr" in inspect.signature(CliRunner).parameters
-    runner = app.test_cli_runner(**({"mix_stderr": False} if mixed else {}))
-    return runner.invoke(cli.plugins, arguments, **options)
-
-
 @pytest.fixture
 def manager() -> Manager:
     """A manager that a test may set up."""
@@ -108,7 +105,7 @@ def run(manager: Manager) -> Run:
 
 
 def test_plugins_are_listed_in_aligned_columns(manager: Manager, run: Run) -> None:
-    """Name, version, status and reason, each column as wide as it must be."""
+    """Each column as wide as it must be; why a plugin isn't active stands below it."""
     manager.plugins = (
         Row("hello"),
         Row("a-longer-name", "10.20.30", Status.DISABLED, reason="switched off"),
@@ -117,22 +114,24 @@ def test_plugins_are_listed_in_aligned_columns(manager: Manager, run: Run) -> No
     result = run("list")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
-        "NAME           VERSION   STATUS    REASON",
-        "hello          1.0.0     active",
-        "a-longer-name  10.20.30  disabled  switched off",
-        "odd                      failed    SyntaxError",
+        "NAME           VERSION   STATUS    ISOLATION  ORIGIN",
+        "hello          1.0.0     active    trusted    folder",
+        "a-longer-name  10.20.30  disabled  trusted    folder",
+        "    switched off",
+        "odd                      failed    trusted    folder",
+        "    SyntaxError",
     ]
 
 
 def test_a_long_reason_is_broken_into_lines_of_80_columns(manager: Manager, run: Run) -> None:
-    """The table keeps its columns, and no word is lost."""
+    """Below its plugin, and no word is lost."""
     reason = " ".join(f"word{number}" for number in range(60))
     manager.plugins = (Row("hello", status=Status.FAILED, reason=reason), Row("shop"))
-    _head, *lines, last = run("list").stdout.splitlines()
+    _head, _first, *lines, last = run("list").stdout.splitlines()
     assert max(len(line) for line in lines) <= 80
-    assert {line[:23].strip() for line in lines[1:]} == {""}
-    assert " ".join(line[23:] for line in lines).split() == reason.split()
-    assert last.split() == ["shop", "1.0.0", "active"]
+    assert {line[:4] for line in lines} == {"    "}
+    assert " ".join(lines).split() == reason.split()
+    assert last.split()[:3] == ["shop", "1.0.0", "active"]
 
 
 def test_a_terminal_says_how_wide_a_table_is(
@@ -142,7 +141,7 @@ def test_a_terminal_says_how_wide_a_table_is(
     manager.plugins = (Row("hello", status=Status.FAILED, reason="word " * 40),)
     monkeypatch.setenv("COLUMNS", "200")
     assert max(map(len, run("list").stdout.splitlines())) <= 80
-    monkeypatch.setattr(cli, "_width", lambda: 200)
+    monkeypatch.setattr(listing, "terminal_width", lambda: 200)
     assert 150 < max(map(len, run("list").stdout.splitlines())) <= 200
 
 
@@ -151,9 +150,9 @@ def test_wide_characters_take_two_columns(manager: Manager, run: Run) -> None:
     manager.plugins = (Row("你好"), Row("shop"), Row("e\u0301"))
     lines = run("list").stdout.splitlines()
     assert lines[1:] == [
-        "你好  1.0.0    active",
-        "shop  1.0.0    active",
-        "e\u0301     1.0.0    active",
+        "你好  1.0.0    active  trusted    folder",
+        "shop  1.0.0    active  trusted    folder",
+        "e\u0301     1.0.0    active  trusted    folder",
     ]
 
 
@@ -163,7 +162,7 @@ def test_text_of_others_reaches_no_terminal_as_it_is(manager: Manager, run: Run)
     result = run("list", color=True)
     assert "\x1b[2J" not in result.stdout
     assert "owned" not in result.stdout
-    assert result.stdout.splitlines()[1].endswith("a b")
+    assert result.stdout.splitlines()[2].strip() == "a b"
 
 
 def test_colours_are_for_terminals(
@@ -179,7 +178,7 @@ def test_colours_are_for_terminals(
 
 def test_every_status_has_a_colour() -> None:
     """None is forgotten when one is added."""
-    assert set(cli.COLOURS) == {status.value for status in Status}
+    assert set(COLOURS) == {status.value for status in Status}
 
 
 def test_the_list_as_json_has_everything(manager: Manager, run: Run) -> None:
@@ -199,6 +198,7 @@ def test_the_list_as_json_has_everything(manager: Manager, run: Run) -> None:
             "reason": "too many\nfaults",
             "isolation": "trusted",
             "confinement": "trusted",
+            "origin": "folder",
         },
         {
             "name": "shop",
@@ -208,6 +208,7 @@ def test_the_list_as_json_has_everything(manager: Manager, run: Run) -> None:
             "reason": "",
             "isolation": "trusted",
             "confinement": "trusted",
+            "origin": "folder",
         },
     ]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hosts import Host, clean_imports, host
 
-from flask_pluginkit.inventory import read_inventory, write_inventory
+from flask_pluginkit.inventory import load_inventory, read_inventory, write_inventory
 
 __all__ = ["clean_imports", "host"]
 
@@ -62,6 +64,19 @@ def test_what_stands_there_already_isnt_written_again(host: Host) -> None:
     before = place.stat().st_ino, place.read_bytes()
     note(host)
     assert (place.stat().st_ino, place.read_bytes()) == before
+
+
+def test_it_says_when_it_was_last_right(host: Host) -> None:
+    """A start that finds it to be so makes it young again."""
+    host.plugin("a", NOTHING)
+    host.start()
+    place = note(host)
+    os.utime(place, (1_000_000, 1_000_000))
+    found = load_inventory(place.parent)
+    assert found is not None
+    assert found.seen == 1_000_000
+    note(host)
+    assert time.time() - place.stat().st_mtime < 1000
 
 
 def test_where_there_is_no_folder_none_is_made(host: Host) -> None:
