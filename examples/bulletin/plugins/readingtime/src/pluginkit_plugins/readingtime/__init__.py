@@ -1,6 +1,6 @@
 """Says how long a notice takes to read.
 
-Extension points: ``filter`` (``text|reading_minutes``), ``test`` (``post is longread``) and
+Extension points: ``filter`` (``text|reading_minutes``), ``test`` (``text is longread``) and
 ``tep``, which uses both in the host's slots ``card_meta`` and ``post_meta``.
 """
 
@@ -35,9 +35,13 @@ def reading_minutes(text: str) -> str:
     return f"{max(1, math.ceil(minutes(text)))} min read"
 
 
-def is_longread(post: Any) -> bool:
-    """Test: tell whether one should fetch a cup of tea first."""
-    return minutes(post.body) >= LONGREAD_MINUTES
+def is_longread(text: str) -> bool:
+    """Test: tell whether one should fetch a cup of tea first.
+
+    It takes the text and not the notice: where this plugin runs in a process of its own, objects
+    of the board don't come there.
+    """
+    return minutes(text) >= LONGREAD_MINUTES
 
 
 def register() -> dict[str, Any]:
