@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, settings
+from installed import read_once
 from reach import reaches_flask
 from skips import pytest_make_collect_report, pytest_runtest_makereport
 
@@ -37,6 +38,13 @@ if examples := os.environ.get("PLUGINKIT_TEST_EXAMPLES"):
 
 FOLDERS = itertools.count()
 """The numbers of the tests' folders."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _installed_is_read_once() -> Iterator[None]:
+    """Read what is installed once for all tests; see `installed`."""
+    with read_once():
+        yield
 
 
 @pytest.fixture(autouse=True)
