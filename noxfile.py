@@ -11,7 +11,9 @@ import os
 import shutil
 import signal
 import tarfile
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -37,7 +39,7 @@ INSTALLED = {"PYTHONPATH": None, "PLUGINKIT_TEST_INSTALLED": "1"}
 @nox.session(requires=["build"])
 def tests(session: nox.Session) -> None:
     """The fast tests, on the installed wheel, with branch coverage; arguments go to pytest."""
-    install(session, groups=["test"], extras=["async", "redis", "sandbox"])
+    install(session, groups=["test"], extras=["async", "redis", "sandbox", "template"])
     session.run("coverage", "erase")
     # -P: without it the current folder, which is the checkout, would be imported from
     measured = ["python", "-P", "-m", "coverage", "run", "-m", "pytest"]
@@ -122,8 +124,35 @@ def tox(session: nox.Session) -> None:
     session.install(*group("tox"))
     # In CI a missing interpreter is a failure, elsewhere tox lists it as skipped.
     missing = f"--skip-missing-interpreters={'false' if os.environ.get('CI') else 'true'}"
-    parallel = ["run-parallel", "--parallel", "auto", "--parallel-no-spinner"]
+    # tests wait for a third of their time: for a deadline, or a process that is to end
+    at_once = str((os.cpu_count() or 1) + 1)
+    parallel = ["run-parallel", "--parallel", at_once, "--parallel-no-spinner"]
     session.run("tox", *parallel, missing, *session.posargs, env={"PYTHONPATH": None})
+
+
+@nox.session(requires=["build"])
+def template(session: nox.Session) -> None:
+    """A plugin from the template, built and tested; with ``all``, every combination of options.
+
+    Of all combinations code and formatting are looked at. Those that are built, installed
+    beside our wheel, type-checked and tested are eight, in which any two answers meet.
+    """
+    install(session, groups=["template"], extras=["sandbox", "template"])
+    with tempfile.TemporaryDirectory(prefix="pluginkit-template-") as folder:
+        make = ["python", "-P", "tests/template_projects.py", folder, *session.posargs]
+        session.run(*make, env=INSTALLED)
+        session.run("python", "-m", "compileall", "-q", folder)
+        session.run("ruff", "check", "--no-cache", folder)
+        session.run("ruff", "format", "--no-cache", "--check", folder)
+        projects = sorted(Path(folder, "built").iterdir())
+        for project in projects:
+            session.run(*BUILD, "--wheel", "--outdir", folder, str(project), silent=True)
+        wheels = sorted(Path(folder).glob("*.whl"))
+        session.install("--no-deps", "--force-reinstall", *map(str, wheels))
+        for project in projects:
+            try_plugin(session, project, cache=Path(folder, "mypy"))
+        # the next run's plugins may be others
+        session.run("pip", "uninstall", "-qy", *(project.name for project in projects))
 
 
 @nox.session(requires=["build"])
@@ -200,14 +229,24 @@ def make_example_wheels(session: nox.Session) -> list[Path]:
     return sorted(EXAMPLE_DIST.glob("*.whl"))
 
 
+def try_plugin(session: nox.Session, project: Path, cache: Path) -> None:
+    """Check the types of a project with an installed plugin, run its tests, and our checks."""
+    with session.chdir(project):
+        session.run("mypy", "src", "tests", "demo.py", env={"MYPY_CACHE_DIR": str(cache)})
+        session.run("python", "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", env=INSTALLED)
+        session.run("flask", "plugins", "check", ".", env=INSTALLED)
+
+
 def check_wheel(session: nox.Session) -> None:
-    """The wheel has every file of the package, the license and the type marker, and no more."""
+    """The wheel has every file of package and template, license, type marker, and no more."""
     with zipfile.ZipFile(our_wheel()) as wheel:
         inside = {name for name in wheel.namelist() if not name.endswith("/")}
     wanted = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "flask_pluginkit").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        *(path.relative_to(ROOT).as_posix() for path in files_below("flask_pluginkit")),
+        *(
+            f"flask_pluginkit/{path.relative_to(ROOT).as_posix()}"
+            for path in files_below("plugin_template")
+        ),
     }
     package = {name for name in inside if name.startswith("flask_pluginkit/")}
     rest = {name for name in inside - package if ".dist-info/" not in name}
@@ -219,11 +258,21 @@ def check_wheel(session: nox.Session) -> None:
         session.error("the wheel lacks the license")
 
 
+def files_below(folder: str) -> Iterator[Path]:
+    """The files in a folder of the checkout, without bytecode."""
+    for path in sorted((ROOT / folder).rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+
+
 def check_sdist(session: nox.Session) -> None:
     """The sdist has what is needed to build and test it."""
     (path,) = DIST.glob("flask_pluginkit-*.tar.gz")
     with tarfile.open(path) as sdist:
         inside = {name.partition("/")[2] for name in sdist.getnames()}
-    wanted = {"LICENSE", "README.md", "pyproject.toml", "noxfile.py", "tests/conftest.py"}
+    wanted = {
+        *("LICENSE", "README.md", "pyproject.toml", "noxfile.py", "tests/conftest.py"),
+        *(path.relative_to(ROOT).as_posix() for path in files_below("plugin_template")),
+    }
     if lacking := wanted - inside:
         session.error(f"the sdist lacks {sorted(lacking)}")
