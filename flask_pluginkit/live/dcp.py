@@ -19,7 +19,8 @@ from flask_pluginkit.text import clean
 from .keeping import RECORDING, Recorder
 from .slots import fault_box, no_name
 
-_FAILED: Any = object()
+FAILED: Any = object()
+"""What a call gives in place of text if it failed."""
 
 _AT_START, _WHEN_READY, _AT_RUN_TIME = range(3)
 
@@ -50,7 +51,7 @@ class _Connection:
             self.time = _WHEN_READY if recorder.serial is None else _AT_START
         self.call = as_text(callback)
         if owner is not None:
-            self.call = guard(self.call, owner, f"dcp {event}", _FAILED)
+            self.call = guard(self.call, owner, f"dcp {event}", FAILED)
 
 
 Connections = tuple[_Connection, ...]
@@ -168,7 +169,7 @@ class DcpManager:
         results = []
         for connection in self._called(event, connections):
             result = connection.call(*args, **kwargs)
-            if result is _FAILED:
+            if result is FAILED:
                 result = _in_place_of_fault(connection.owner, event)
             results.append(result)
         return Markup("".join(results))  # noqa: S704 - dcps return HTML

@@ -21,10 +21,11 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from flask_pluginkit.barrier import on_exit, on_fault
+from flask_pluginkit.bundles import Slot
 from flask_pluginkit.exceptions import ParamError
 from flask_pluginkit.points import TemplatePart
 from flask_pluginkit.residents import OWNER, Home
-from flask_pluginkit.snapshot import Slot, Snapshot
+from flask_pluginkit.snapshot import Snapshot
 from flask_pluginkit.text import clean, describe
 
 from .environment import Layers, layered_context
@@ -81,7 +82,7 @@ def _compiled(app: Flask, template: Template) -> Compiled:
 
 def _is_nested() -> bool:
     """Tell whether a slot is being rendered inside of another, or of itself."""
-    render = _Rendering.render.__code__
+    render = Rendering.render.__code__
     frames = [frame for frame, _line in walk_stack(currentframe()) if frame.f_code is render]
     return len(frames) > 1
 
@@ -96,6 +97,8 @@ class Slots:
         self.common: _Common | None = None
         self.memo: dict[TemplatePart, Compiled] = {}
         """The compiled parts, which outlive snapshots: compiling takes most of the time."""
+        self.rendering: type[Rendering] = Rendering
+        """What renders the parts of one emit; the overlay of debug mode has its own."""
 
     def forget(self) -> None:
         """Compile all parts anew, for filters that weren't known before."""
@@ -124,18 +127,23 @@ class Slots:
         if slot.is_remote:
             return Markup(self._emit_remote(snapshot, slot, parts, context))  # noqa: S704
         # templates have escaped what was to be escaped
-        return Markup(_Rendering(self, snapshot, context).render(parts))  # noqa: S704
+        return Markup(self.rendering(self, snapshot, context).render(parts))  # noqa: S704
 
     def _emit_remote(
         self, snapshot: Snapshot, slot: Slot, parts: tuple[TemplatePart, ...], context: Any
     ) -> str:
         """Render a slot of which other processes render a part."""
-        from .remote_slots import render
+        from .remote_slots import pieces
 
-        def render_own(own: tuple[TemplatePart, ...]) -> str:
-            return _Rendering(self, snapshot, dict(context)).render(own)
+        own = self.own_renderer(snapshot, context)
+        found = pieces(snapshot, slot, parts, context, own, fault_box)
+        return "".join([piece.text for piece in found])
 
-        return render(snapshot, slot, parts, context, render_own, fault_box)
+    def own_renderer(
+        self, snapshot: Snapshot, context: dict[str, Any]
+    ) -> Callable[[tuple[TemplatePart, ...]], str]:
+        """Return what renders the parts of trusted plugins among others."""
+        return lambda own: self.rendering(self, snapshot, dict(context)).render(own)
 
 
 class _Common:
@@ -159,7 +167,7 @@ class _Common:
         )
 
 
-class _Rendering:
+class Rendering:
     """One emit: the variables of its parts, and the contexts that they can share."""
 
     def __init__(self, slots: Slots, snapshot: Snapshot, variables: dict[str, Any]) -> None:
@@ -195,6 +203,7 @@ class _Rendering:
         return common.merged
 
     def render(self, parts: tuple[TemplatePart, ...]) -> str:
+        """Return what parts of plugins that run here show; nothing in place of one that fails."""
         concat, memo, reloads = self.environment.concat, self.memo, self.environment.auto_reload
         done = []
         started = perf_counter()

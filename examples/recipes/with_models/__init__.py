@@ -1,0 +1,1 @@
+"""A host, and a plugin that has tables of its own."""

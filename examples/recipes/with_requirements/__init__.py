@@ -1,0 +1,1 @@
+"""A host, and plugins of which one needs another."""

@@ -1,0 +1,1 @@
+"""A host that speaks several languages, and a plugin that brings its own texts."""

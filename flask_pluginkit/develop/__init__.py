@@ -1,0 +1,1 @@
+"""What helps while plugins are written: reloading, and the overlay. Nothing serves from here."""
