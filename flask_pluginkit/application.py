@@ -42,6 +42,7 @@ from .state.base import State
 from .state.files import FileStateStore
 
 if TYPE_CHECKING:
+    from .develop.overlay import Overlay
     from .isolation.hosting import Hosting
 
 
@@ -102,7 +103,9 @@ class Site:
         """Held while this process decides on plugins or publishes: one at a time."""
         self.dcp = DcpManager(self.pin)
         self.slots = Slots(app, self.pin, self.is_strict)
-        self.emit_config = Configuration(app, options, self.is_strict).emit
+        self.overlay: Overlay | None = None
+        configuration = Configuration(app, options, self.is_strict)
+        self.emit_config, self.secret_keys = configuration.emit, configuration.secret_keys
         self.assets = Assets(app, self.pin, self.is_strict, options.static_endpoint)
         self.stage = Stage(self, self.pin, options)
         self.elsewhere = Elsewhere(app, options, self.control, self.pin)
@@ -176,6 +179,8 @@ class Site:
             self._start()
 
     def _start(self) -> None:
+        if self.app.config.get("PLUGINKIT_OVERLAY"):
+            self._lay_over()
         self.startup = Startup(
             self,
             report=self._report,
@@ -197,16 +202,29 @@ class Site:
                 "emit_dcp": self.dcp.emit,
             }
             self.stage.attach(undo, self.settle, functions)
+            if self.overlay is not None:
+                self.overlay.attach(self.stage)
             self.reserved = Reserved(self.app, self.stage.tables)
             self.enlistment = Enlistment(self.app, self.stage.tables, self.dcp, self.startup)
             with self._preparing():
                 loadings = self._enlist(loadings, self.state, self._show_at_start)
             self._prepared, self._prepared_for = loadings, self.state
+            self.startup.keep(loadings, self.state)
             self.publish(self.draft(loadings, self.state), self.state)
             if not self.current.tables["global"]:
                 self.stage.tables.plain_globals()
             self.stage.add_static_rule(self.assets.send)
             undo.pop_all()
+
+    def _lay_over(self) -> None:
+        """Let pages show what plugins do for them."""
+        if not self.app.debug:
+            self.logger.warning("PLUGINKIT_OVERLAY is ignored: it is for debug mode alone")
+            return
+        from .develop.overlay import Overlay
+
+        self.overlay = Overlay(self.app, self.pin, self.is_strict)
+        self.slots, self.dcp = self.overlay.slots, self.overlay.dcp
 
     def find(self) -> tuple[Candidate, ...]:
         """Look for plugins, wherever the options say."""
@@ -257,7 +275,10 @@ class Site:
         if state.scan != self.scanned:
             self.rescan()
             self.scanned = state.scan
-        self._prepared_for = None
+        was_decided, self._prepared_for = self._prepared_for is not None, None
+        if was_decided and self.startup.run_again(state):
+            self._prepared_for = state
+            return self._prepared
         before, self._reports = self._reports, report
         try:
             with self._preparing(), ExitStack() as stack:
@@ -269,6 +290,7 @@ class Site:
 
                 loadings = self.startup.run(state, self._state_again)
                 self._prepared = self._enlist(loadings, state, show)
+                self.startup.keep(self._prepared, state)
                 self._prepared_for = state
                 return self._prepared
         finally:
@@ -318,7 +340,8 @@ class Site:
         snapshot = build(self, generation, rows, reserved, self.options.sorting)
         self._report_conflicts(snapshot, tolerant)
         closed = why_closed(snapshot.plugins, self.control, is_safe_mode=self.startup.safe_mode)
-        return replace(snapshot, closed=closed) if closed else snapshot
+        snapshot = replace(snapshot, closed=closed) if closed else snapshot
+        return self.overlay.tracer.hooks(snapshot) if self.overlay is not None else snapshot
 
     def publish(self, snapshot: Snapshot, state: State) -> None:
         """Make `snapshot` the one that requests see from now on."""

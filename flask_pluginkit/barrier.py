@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from werkzeug.exceptions import HTTPException
 
-from .exceptions import RunError
+from .exceptions import RunError, SupervisorError
 from .residents import OWNER, Meter, Resident
 from .snapshot import PIN
 from .text import describe
@@ -138,7 +138,8 @@ def on_fault(
 
     `HTTPException` and errors that a handler claims are control flow, except at a `final`
     point, where no handler sees them. A handler for every exception claims nothing here: else
-    a catch-all would turn a missing sidebar into an error page.
+    a catch-all would turn a missing sidebar into an error page. What a plugin's own process
+    suffers from the end of the supervisor is contained, and isn't counted against the plugin.
     """
     home = resident.home
     if isinstance(error, RecursionError) and _is_inside_itself(meter):
@@ -149,12 +150,8 @@ def on_fault(
             raise error
         if home.claims_error(error, broad=False):
             raise error
-    meter.errors += 1
-    # a fault that passes two barriers of one plugin (a tep in its own page) is told once
-    if _mark(error, resident.name):
-        resident.last_fault = _formatted(error)
-        if resident.breaker.fault(resident.calls):
-            home.trip(resident, meter.point)
+    if not isinstance(error, SupervisorError):
+        _count(resident, meter, error)
     if fallback is RAISE or home.is_strict():
         raise error
     home.logger.error(
@@ -165,6 +162,16 @@ def on_fault(
         extra={"plugin": resident.name},
     )
     return fallback
+
+
+def _count(resident: Resident, meter: Meter, error: Exception) -> None:
+    """Count a fault, and take the plugin out if it has too many."""
+    meter.errors += 1
+    # a fault that passes two barriers of one plugin (a tep in its own page) is told once
+    if _mark(error, resident.name):
+        resident.last_fault = _formatted(error)
+        if resident.breaker.fault(resident.calls):
+            resident.home.trip(resident, meter.point)
 
 
 def on_exit(resident: Resident, meter: Meter, error: BaseException, fallback: Any) -> Any:

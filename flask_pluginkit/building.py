@@ -6,38 +6,19 @@ index that could be left behind. Kept is only what depends on one plugin alone (
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
-from operator import attrgetter
-from typing import Any, Final, TypeVar
+from itertools import chain, count
+from typing import Any, Final
 
-from .bundles import Bundle, contested
+from .bundles import Bundle, Run, Slot, bundle, contested, slot
 from .frozen import replace
-from .ordering import sort_parts
-from .points import (
-    Claim,
-    Conflict,
-    Contribution,
-    Hook,
-    Named,
-    Route,
-    SignalReceiver,
-    TemplatePart,
-)
-from .snapshot import (
-    APPLICATION,
-    LAST_IN_FIRST_OUT,
-    TABLE_KINDS,
-    Chain,
-    Plugin,
-    Slot,
-    Snapshot,
-    Status,
-)
-
-Item = TypeVar("Item", bound=Contribution)
+from .points import Claim, Conflict, Contribution, Named, Route, SignalReceiver, TemplatePart
+from .snapshot import APPLICATION, TABLE_KINDS, Chain, Plugin, Snapshot, Status
 
 TRUSTED: Final = "trusted"
+ACTIVE: Final = Status.ACTIVE
+"""To look up a member of an enum takes longer than a comparison, in Python 3.11."""
 
 _SERIALS: Final = count(1)
 
@@ -58,7 +39,8 @@ class _Draft:
     one by one.
     """
 
-    def __init__(self, reserved: Mapping[Claim, str]) -> None:
+    def __init__(self, reserved: Mapping[Claim, str], sorting: str) -> None:
+        self.sorting = sorting
         self.owners: dict[Claim, str] = {}
         self.reserved = reserved
         self.doubtful: set[str] = set()
@@ -66,10 +48,11 @@ class _Draft:
         self.conflicts: list[Conflict] = []
         self.refused: set[tuple[str, str]] = set()
         self.tables: dict[str, dict[str, Any]] = {kind: {} for kind in TABLE_KINDS}
-        self.hooks: dict[tuple[str, str | None], list[Hook]] = {}
-        self.parts: dict[str, list[TemplatePart]] = {}
+        self.hooks: dict[tuple[str, str | None], list[Run]] = {}
+        self.slots: dict[str, Slot] = {}
         self.errors: dict[tuple[str | None, int | None], dict[type[Exception], Any]] = {}
         self.routes: list[Route] = []
+        self.serials: set[int] = set()
         self.receivers: list[SignalReceiver] = []
 
     def add_all(self, rows: Iterable[Plugin]) -> None:
@@ -87,18 +70,32 @@ class _Draft:
         self._add_named(blueprints)
         for each in ranked:
             self._add_named(each.named)
-        kept = [self._kept(each) for each in bundles] if self.refused else bundles
+        kept = self._kept(rows, bundles) if self.refused else bundles
         for each in _by_trust(rows, kept):
-            self._add_routes(each.routes)
+            self._add_routes(each)
         for each in kept:
-            for hook in each.hooks:
-                self.hooks.setdefault((hook.table, hook.scope), []).append(hook)
-            for part in each.parts:
-                self.parts.setdefault(part.slot, []).append(part)
+            self.slots.update(each.slots)
+            for key, run in each.hooks.items():
+                self.hooks.setdefault(key, []).append(run)
             for handler in each.handlers:
                 handlers = self.errors.setdefault((handler.scope, handler.code), {})
                 handlers[handler.error] = handler.function
             self.receivers += each.receivers
+        self._merge_slots(kept)
+
+    def _merge_slots(self, bundles: Sequence[Bundle]) -> None:
+        """Put together the slots in which there are several parts."""
+        several = {name for each in bundles for name in each.mixed}
+        if sum([len(each.slots) for each in bundles]) > len(self.slots):
+            counts = Counter(chain.from_iterable([each.slots for each in bundles]))
+            several.update([name for name, wanted in counts.items() if wanted > 1])
+        if not several:
+            return
+        parts: dict[str, list[TemplatePart]] = {name: [] for name in several}
+        for each in bundles:
+            for name in several & each.slots.keys():
+                parts[name] += each.slots[name].all
+        self.slots.update({name: slot(name, some, self.sorting) for name, some in parts.items()})
 
     def _look_for_doubts(self, rows: Iterable[Plugin], bundles: Sequence[Bundle]) -> None:
         """Give all that they want to those with whom nobody contends for it."""
@@ -135,9 +132,13 @@ class _Draft:
             return False
         return True
 
-    def _add_routes(self, routes: Sequence[Route]) -> None:
-        if not routes or routes[0].owner not in self.doubtful:
+    def _add_routes(self, bundle: Bundle) -> None:
+        routes = bundle.routes
+        if not routes:
+            return
+        if routes[0].owner not in self.doubtful:
             self.routes += routes
+            self.serials |= bundle.serials
             return
         owners = self.owners
         for route in routes:
@@ -149,6 +150,7 @@ class _Draft:
             if view not in self.reserved and owners.get(view, owner) == owner:
                 owners.update(dict.fromkeys(claims, owner))
                 self.routes.append(route)
+                self.serials.add(route.rule.serial)
 
     def _is_taken(self, item: Contribution, claim: Claim) -> bool:
         """Tell whether somebody else has this name, and note who."""
@@ -159,20 +161,15 @@ class _Draft:
         self._refuse(item, claim, winner or "")
         return True
 
-    def _kept(self, bundle: Bundle) -> Bundle:
-        """Return `bundle` without what a refused blueprint takes along."""
-
-        def kept(items: Iterable[Item]) -> tuple[Item, ...]:
-            return tuple([item for item in items if not self._left_out_with_blueprint(item)])
-
-        return replace(
-            bundle,
-            routes=kept(bundle.routes),
-            hooks=kept(bundle.hooks),
-            parts=kept(bundle.parts),
-            handlers=kept(bundle.handlers),
-            receivers=kept(bundle.receivers),
-        )
+    def _kept(self, rows: Iterable[Plugin], bundles: Sequence[Bundle]) -> list[Bundle]:
+        """Return the bundles without what a refused blueprint takes along."""
+        losers = {owner for owner, _name in self.refused}
+        return [
+            bundle([item for item in each.all if not self._left_out_with_blueprint(item)])
+            if row.name in losers
+            else each
+            for row, each in zip(rows, bundles, strict=True)
+        ]
 
     def _left_out_with_blueprint(self, item: Contribution) -> bool:
         name = item.blueprint
@@ -211,26 +208,27 @@ def build(
 
     """
     rows = tuple(plugins)
-    active = {row.name: row for row in rows if row.status is Status.ACTIVE}
-    draft = _Draft(reserved)
+    active = {row.name: row for row in rows if row.status is ACTIVE}
+    draft = _Draft(reserved, sorting)
     draft.add_all(active.values())
     if draft.conflicts:
         rows = _with_conflicts(rows, draft.conflicts)
-        active = {row.name: row for row in rows if row.status is Status.ACTIVE}
+        active = {row.name: row for row in rows if row.status is ACTIVE}
     return Snapshot(
         site=site,
         generation=generation,
         plugins=rows,
         active=active,
-        hooks={key: _chain(key, hooks) for key, hooks in draft.hooks.items()},
-        slots={name: _slot(name, parts, sorting) for name, parts in draft.parts.items()},
+        hooks={key: _chained(runs) for key, runs in draft.hooks.items()},
+        slots=draft.slots,
         tables=draft.tables,
-        rules=frozenset([route.rule.serial for route in draft.routes]),
+        rules=frozenset(draft.serials),
         errors=draft.errors,
         receivers=tuple(draft.receivers),
         routes=tuple(draft.routes),
         owners=draft.owners,
         conflicts=tuple(draft.conflicts),
+        is_personal=any(row.isolation != TRUSTED and row.is_personal for row in active.values()),
         serial=next(_SERIALS),
         names={},
     )
@@ -249,26 +247,10 @@ def _with_conflicts(rows: Iterable[Plugin], conflicts: Iterable[Conflict]) -> tu
     )
 
 
-def _chain(key: tuple[str, str | None], hooks: list[Hook]) -> Chain:
-    """Return the hooks of one table as they are to be called.
-
-    ``hep`` functions run in plugin order at every point, as 3.x does it. What plugins
-    registered with Flask's own methods runs in Flask's order.
-    """
-    if key[0] in LAST_IN_FIRST_OUT:
-        recorded = [hook for hook in reversed(hooks) if hook.recorded]
-        hooks = recorded + [hook for hook in hooks if not hook.recorded]
-    return Chain(tuple(hooks), tuple([(hook.function, hook.meter) for hook in hooks]))
-
-
-def _slot(name: str, parts: list[TemplatePart], sorting: str) -> Slot:
-    if len(parts) == 1:
-        only = tuple(parts)
-        files, codes = (only, ()) if parts[0].is_file else ((), only)
-        return Slot(name, only, files, codes, parts[0].remote is not None)
-    if sorting:
-        parts = sort_parts(parts, attrgetter("order"), sorting == "desc")
-    files = tuple([part for part in parts if part.is_file])
-    codes = tuple([part for part in parts if not part.is_file])
-    is_remote = any(part.remote is not None for part in parts)
-    return Slot(name, tuple(parts) if sorting else files + codes, files, codes, is_remote)
+def _chained(runs: Sequence[Run]) -> Chain:
+    """Return the hooks of one table, those of all plugins, as they are to be called."""
+    flat = chain.from_iterable
+    return Chain(
+        (*flat([run.early for run in reversed(runs)]), *flat([run.late for run in runs])),
+        (*flat([run.early_rows for run in reversed(runs)]), *flat([run.late_rows for run in runs])),
+    )

@@ -15,3 +15,6 @@ from flask.globals import _cv_app, _cv_request
 
 APP_CONTEXT: Final[ContextVar[AppContext]] = _cv_app
 REQUEST_CONTEXT: Final[ContextVar[RequestContext]] = _cv_request
+
+PERSONAL: Final = "flask_pluginkit.personal"
+"""What the environ of a request says once a plugin was told something about the user."""

@@ -7,10 +7,10 @@ the caller knows which option or argument to name in its message.
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import stat
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -137,22 +137,26 @@ def aside(wait: Callable[[], None]) -> Callable[[], None]:
     That raises what `wait` raised. Two waits at the same time take about as long as one.
     """
     errors: list[BaseException] = []
+    is_over = _thread.allocate_lock()
+    is_over.acquire()
 
     def run() -> None:
         try:
             wait()
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
             errors.append(error)
+        finally:
+            is_over.release()
 
-    thread = threading.Thread(target=run, name="flask-pluginkit disk")
     try:
-        thread.start()
+        # one of `threading` takes three times as long to come, and some waits are shorter
+        _thread.start_new_thread(run, ())
     except RuntimeError:  # this process can't have more threads
         run()
 
     def end() -> None:
-        if thread.ident is not None:
-            thread.join()
+        with is_over:
+            pass
         if errors:
             raise errors[0]
 
@@ -185,8 +189,9 @@ def take_lock(path: Path, *, timeout: float, owner: Ownership) -> AbstractContex
     # few processes ever write, and importing it takes longer than reading ten plugins
     from filelock import FileLock
 
-    with suppress(FileExistsError):
-        os.close(create(path, owner))
+    if not os.path.lexists(path):  # nearly always it is there, and finding out so takes a fifth
+        with suppress(FileExistsError):
+            os.close(create(path, owner))
     lock = FileLock(path, timeout=timeout, mode=owner.file_mode)
     try:
         return lock.acquire(poll_interval=POLL_INTERVAL)

@@ -67,6 +67,7 @@ class Elsewhere:
                         self._remotes,
                         self.options.static_url_path,
                         is_settled=self._is_settled,
+                        settings_frame=self._settings_frame,
                     )
         return self._hosting
 
@@ -85,6 +86,14 @@ class Elsewhere:
     def processes(self) -> tuple[WorkerInfo, ...]:
         """Return the processes of plugins, as the supervisor sees them. Raises RunError."""
         return () if self._hosting is None else self._hosting.processes()
+
+    def _settings_frame(self, plugin: str) -> bytes:
+        """Return what tells a plugin its settings, as the request sees them."""
+        row = self.pin().active.get(plugin)
+        if row is None or row.hosted is None or row.settings is None:
+            return b""  # nothing yet, or still what it has in this process
+        frame: bytes = row.settings.made
+        return frame
 
     def _remotes(self) -> list[Remote]:
         """Return what asks the plugins, as the request sees them."""

@@ -205,7 +205,7 @@ class Enlistment:
             raise self._late_error
         self.is_settled = True
         try:
-            yield any(map(needs_others, self.startup.loadings))
+            yield any(needs_others(loading.shapes) for loading in self.startup.loadings)
         except PluginError as error:
             self._late_error = error
             raise

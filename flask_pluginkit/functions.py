@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final
 
 from .exceptions import NotCallableError, PluginError
@@ -11,6 +13,21 @@ from .exceptions import NotCallableError, PluginError
 BEFORE: Final = ("left", "before")
 AFTER: Final = ("right", "after")
 """Where a function goes among those of a dynamic connection point."""
+PRIVATE: Final = "_pluginkit_part_"
+"""A name among Jinja's globals that begins so is for the plugin's own part of a slot."""
+_PART: Final = rf"\{{\{{ {PRIVATE}(\w+)_[0-9a-f]{{8}}\("
+
+
+def private_name(function: str, mark: bytes) -> str:
+    """Return a name among the globals that nobody else has, unless his `mark` is equal."""
+    readable = re.sub(r"\W", "_", function, flags=re.ASCII)
+    return f"{PRIVATE}{readable}_{sha256(mark).hexdigest()[:8]}"
+
+
+def called_function(code: str) -> str | None:
+    """Return the name of the function that is all of a slot's code, None if there is more to it."""
+    match = re.match(_PART, code)
+    return match[1] if match else None
 
 
 def takes_argument(function: Callable[..., Any]) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from .application import Site
 
 if TYPE_CHECKING:
+    from .isolation.remains import Remains
     from .isolation.supervision import WorkerInfo
     from .snapshot import Plugin
     from .switching import Change, Switchboard
@@ -64,6 +65,37 @@ class Isolating:
 
         user, source = who()
         return approve(board_of(self._site()), self._plugin(plugin_name), by or user, source)
+
+    def revoke_plugin(
+        self, plugin_name: str, *, forget: bool = False, by: str | None = None
+    ) -> tuple[str, ...]:
+        """Take back what was approved of a plugin, in every worker from its next request on.
+
+        An isolated plugin that asks for permissions then waits for approval, as if it had just
+        been installed. The plugin may be gone. Returns what had been approved, sorted.
+
+        Args:
+            plugin_name: its name.
+            forget: whether to remove what it stored, and its folder (`left_of`), too.
+            by: as for `enable_plugin`.
+
+        Raises:
+            StateError: the approvals, the state, or the audit can't be written.
+            PluginError: there neither is nor was such a plugin, or it is to be forgotten and is
+                active.
+
+        """
+        from .relocating import revoke
+        from .switching import who
+
+        user, source = who()
+        return revoke(board_of(self._site()), plugin_name, by or user, source, forget=forget)
+
+    def left_of(self, plugin_name: str) -> tuple[Remains, ...]:
+        """Return what a plugin that ran isolated has left on the disk, be it gone or not."""
+        from .relocating import left_of
+
+        return left_of(board_of(self._site()), plugin_name)
 
     def asked_of(self, plugin_name: str) -> tuple[str, ...]:
         """Return the permissions that a plugin's code on the disk asks for (see `permissions`).

@@ -12,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .bundles import EMPTY as NO_BUNDLE
 from .bundles import bundle
@@ -22,6 +22,7 @@ from .exceptions import (
     ManifestError,
     PluginError,
     Problem,
+    SettingError,
 )
 from .frozen import Frozen, replace
 from .isolation.levels import Isolation
@@ -36,6 +37,7 @@ from .text import clean
 
 if TYPE_CHECKING:
     from .isolation.hosting import Loaded
+    from .settings.resolving import Configurable, Resolved
 
 REASON_LENGTH = 1000
 """Characters of a reason; the traceback has all of it."""
@@ -48,6 +50,10 @@ Edition = tuple[Variant, tuple[object, ...]]
 
 None stands for one that wasn't there, and may be the application's.
 """
+
+
+_STAY: Final = frozenset({Status.DISABLED, Status.QUARANTINED, Status.MISSING})
+"""What is so as long as the state says so."""
 
 
 class Recorded(Frozen, kw_only=False):
@@ -94,6 +100,12 @@ class Loading:
         """Where it is to run."""
         self.hosted: Loaded | None = None
         """What runs it elsewhere, if it isn't trusted."""
+        self.configurable: Configurable | None = None
+        """What it declares as its settings, if it has any and is loaded."""
+        self.settings: Resolved | None = None
+        """What counts of them under the present state."""
+        self.is_asked = False
+        """Whether it was asked about the values that it began with."""
         self.is_retried = False
         """Whether somebody asked for it again after it had failed."""
         self.variants: dict[Variant, dict[str, Any]] = {}
@@ -116,10 +128,13 @@ class Loading:
         self.seconds = 0.0
         self._row: Plugin | None = None
         self._is_changed = False
+        self._is_told = False
+        """Whether `_row` tells of this very verdict, which is closed."""
         self.begin()
 
     def begin(self) -> None:
         """Forget the verdict."""
+        self._reopen()
         self.wanted = WantedState.ENABLED
         self.has_marker = False
         self.fault: Fault | None = None
@@ -128,6 +143,23 @@ class Loading:
         """Where the blueprints are that it needs of others; see `Edition`."""
         self._quarantine: Quarantine | None = None
 
+    def _reopen(self) -> None:
+        self.is_open = True
+        """Whether another decision may come to something else, though the state is the same."""
+        self._is_told = False
+
+    def close(self) -> None:
+        """Keep the verdict as it is until something happens to the plugin, if it can be kept.
+
+        What is due to others, or to the moment, is looked at again at each change.
+        """
+        self._is_told = False
+        if self.fault is None:
+            self.is_open = self.edition not in self.recorded or self.stopped is not None
+        else:
+            stays = self.fault is self.own_fault or self.fault.status in _STAY
+            self.is_open = not stays or self.stopped is not None
+
     @property
     def has_failed(self) -> bool:
         """Whether a fault of the plugin is known, be it of this verdict or of others."""
@@ -135,6 +167,7 @@ class Loading:
 
     def retry(self) -> None:
         """Forget faults, so that what failed is tried once more."""
+        self._reopen()
         self._faults_at.clear()
         is_to_register = bool(self.own_fault or self._broken) and not self.is_active
         self.is_retried = True
@@ -145,7 +178,10 @@ class Loading:
 
     def unregister(self) -> None:
         """Forget what ``register()`` returned, so that the plugin is asked again."""
+        self._reopen()
         self.variants.clear()
+        self.configurable = self.settings = None
+        self.is_asked = False
         self.dropped |= {recorded.serial for recorded in self.recorded.values()}
         self.recorded.clear()
 
@@ -213,6 +249,8 @@ class Loading:
         """Whether the plugin can't be active, and that isn't due to other plugins."""
         if self.fault is None:
             return False
+        if isinstance(self.fault.error, SettingError):
+            return True
         return self.own_fault is not None or self.level is not Isolation.TRUSTED
 
     @property
@@ -238,12 +276,14 @@ class Loading:
 
     def record(self, serial: int, contributions: tuple[Contribution, ...]) -> None:
         """Keep what was recorded of the present edition."""
+        self._reopen()
         self.recorded[self.edition] = Recorded(serial, contributions)
         self._broken.pop(self.edition, None)
         self._is_changed = True
 
     def forget(self, serial: int) -> None:
         """Forget one recording."""
+        self._reopen()
         found = {edition: each for edition, each in self.recorded.items() if each.serial != serial}
         self.recorded = found
         self._is_changed = True
@@ -283,6 +323,9 @@ class Loading:
     def finish(self) -> Plugin:
         """Return what became of the plugin; the same value as before if that is the same."""
         row = self._row
+        if self._is_told and row is not None:
+            return row
+        self._is_told = not self.is_open
         recorded = self.recorded.get(self.edition)
         recording = recorded.serial if recorded else 0
         if (
@@ -294,6 +337,7 @@ class Loading:
             and row.manifest is self.manifest
             and row.resident is self.resident
             and row.hosted is self.hosted
+            and row.settings is self.settings
             and row.isolation == self.level.value
             and row.is_broken == self.is_broken
         ):
@@ -319,6 +363,7 @@ class Loading:
             conflicts=self.hosted.conflicts if self.hosted and self.is_active else (),
             isolation=self.level.value,
             hosted=self.hosted,
+            settings=self.settings,
             loaded_at=self.loaded_at,
             load_seconds=self.seconds,
         )

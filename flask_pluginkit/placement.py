@@ -6,7 +6,7 @@ then depends on where that one is, which changes when its owner goes, or is rewo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ class Placement:
         self.mounts = Mounts(app)
         self._own: dict[Loading, Mount] = {}
         active = [loading for loading in loadings if loading.is_active]
-        self._needy = dict.fromkeys(filter(needs_others, active))
+        self._needy = dict.fromkeys([one for one in active if needs_others(one.shapes)])
         if self._needy:
             self._place([loading for loading in active if loading.shapes["bep"]])
 
@@ -90,9 +90,8 @@ class Placement:
         return self._own.get(loading) or self.mounts.place(bep)
 
 
-def needs_others(loading: Loading) -> bool:
-    """Tell whether the plugin adds something to a blueprint that may be another's."""
-    shapes = loading.shapes
+def needs_others(shapes: Mapping[str, Any]) -> bool:
+    """Tell whether what a plugin registered adds something to a blueprint that may be another's."""
     return bool(shapes["bep"].get("parent")) or any(map(_blueprint_of, shapes["vep"]))
 
 

@@ -17,6 +17,11 @@ Function = Callable[..., Any]
 GUARDS = frozenset({"before_request_funcs", "url_value_preprocessors"})
 """Tables whose functions may protect something: a fault in one must not open a door."""
 
+LAST_IN_FIRST_OUT = frozenset(
+    {"after_request_funcs", "teardown_request_funcs", "teardown_appcontext_funcs"}
+)
+"""The tables whose functions Flask calls in reverse order of registration."""
+
 Claim = tuple[str, object]
 """A name that one owner has alone: its kind (``"filter"``) and the name itself."""
 

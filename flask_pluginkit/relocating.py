@@ -1,4 +1,6 @@
-"""Changing where plugins run, and what they may do there: ``flask plugins isolate|approve``.
+"""Changing where plugins run, and what they may do there.
+
+``flask plugins isolate``, ``approve`` and ``revoke``.
 
 In every worker, at its next request.
 """
@@ -10,6 +12,7 @@ from .frozen import replace
 from .isolation.approvals import Approvals
 from .isolation.digests import digest_of
 from .isolation.levels import read_level
+from .isolation.remains import Remains, remains_of, remove
 from .manifest import read_manifest
 from .records import unknown
 from .snapshot import Plugin
@@ -100,3 +103,55 @@ def approve(board: Switchboard, plugin: Plugin, by: str, source: str) -> tuple[s
     board.note({**entry, "result": "done"})
     board.rescan(by, source)
     return granted.permissions
+
+
+def revoke(
+    board: Switchboard, name: str, by: str, source: str, *, forget: bool = False
+) -> tuple[str, ...]:
+    """Take back what was approved of a plugin, which may be gone, and have every worker know.
+
+    Args:
+        board: what switches plugins in this application.
+        name: the plugin.
+        by: who takes it back.
+        source: from where.
+        forget: whether to remove what it stored, too.
+
+    Raises:
+        StateError: the approvals, the state, or the audit can't be written, or what is left of
+            it can't be removed.
+        PluginError: there neither is nor was such a plugin, or it is to be forgotten and is
+            active.
+
+    """
+    site = board.site
+    board.refuse_while_loading()
+    approvals = Approvals(site.control)
+    left = left_of(board, name) if forget else ()
+    if forget and name in site.current.active:
+        raise PluginError(f"plugin {name!r} is active, and may be storing something: disable it")
+    if name not in approvals.all() and not left and not _is_known(board, name):
+        raise unknown(name, [row.name for row in site.current.plugins])
+    entry = {"action": "revoke", "plugins": [name], "forget": forget, "by": by, "from": source}
+    with site.store.exclusive():
+        board.follower.audit.write({**entry, "result": "intent"})
+    try:
+        gone = approvals.revoke(name)
+        remove(left)
+    except PluginError as error:
+        board.note({**entry, "result": f"refused: {error}"})
+        raise
+    finally:
+        board.rescan(by, source)
+    board.note({**entry, "result": "done", "permissions": list(gone)})
+    return gone
+
+
+def left_of(board: Switchboard, name: str) -> tuple[Remains, ...]:
+    """Return what is left of a plugin. Raises PluginError if the configuration is wrong."""
+    site = board.site
+    return remains_of(site.control, site.hosting.settings.homes, name)
+
+
+def _is_known(board: Switchboard, name: str) -> bool:
+    return any(row.name == name for row in board.site.current.plugins)

@@ -77,30 +77,34 @@ def report_text(
     """
     if unknown := told.keys() - set(TOLD):
         raise ValueError(f"a report has no {sorted(unknown)}, only {', '.join(TOLD)}")
-    row = {"format": FORMAT, "pid": pid, "host": host, "started": started, "written": time.time()}
-    content = json.dumps({**row, **told}).encode()
-    if (report := read_report("", content)) is None:
-        raise ValueError("a report of this shape can't be read again")
-    return content, report
+    row: dict[str, Any] = {"format": FORMAT, "pid": pid, "host": host, "started": started}
+    row["written"] = time.time()
+    row.update(told)
+    content = json.dumps(row).encode()
+    try:
+        return content, _report("", row)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError("a report of this shape can't be read again") from error
 
 
 def read_report(worker: str, content: bytes) -> Report | None:
     """Return what the file of the worker with this id says, None if it is no report."""
-    return _read(
-        content,
-        lambda row: Report(
-            id=worker,
-            pid=_integer(row["pid"]),
-            host=_text(row["host"]),
-            started=_seconds(row["started"]),
-            written=_seconds(row["written"]),
-            generation=_integer(row.get("generation", 0)),
-            plugins=_by_name(row.get("plugins", {}), _text),
-            errors=_by_name(row.get("errors", {}), _integer),
-            loaded=_names(row.get("loaded", [])),
-            announcement=_integer(row.get("announcement", 0)),
-            failures=_by_name(row.get("failures", {}), _text),
-        ),
+    return _read(content, lambda row: _report(worker, row))
+
+
+def _report(worker: str, row: Mapping[str, Any]) -> Report:
+    return Report(
+        id=worker,
+        pid=_integer(row["pid"]),
+        host=_text(row["host"]),
+        started=_seconds(row["started"]),
+        written=_seconds(row["written"]),
+        generation=_integer(row.get("generation", 0)),
+        plugins=_by_name(row.get("plugins", {}), _text),
+        errors=_by_name(row.get("errors", {}), _integer),
+        loaded=_names(row.get("loaded", [])),
+        announcement=_integer(row.get("announcement", 0)),
+        failures=_by_name(row.get("failures", {}), _text),
     )
 
 
@@ -162,7 +166,7 @@ def _text(value: Any) -> str:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         raise TypeError(value)
     return tuple(_text(name) for name in value)
 

@@ -7,7 +7,8 @@ plugin; template names, log records and what is registered or pushed at run time
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import update_wrapper
@@ -15,6 +16,7 @@ from inspect import iscoroutinefunction
 from operator import length_hint
 from pathlib import Path
 from typing import Any, Final, Protocol, final
+from weakref import ref
 
 from .breaker import Breaker
 
@@ -22,14 +24,13 @@ from .breaker import Breaker
 class Meter:
     """Calls, faults and times (seconds) of one plugin at one point."""
 
-    __slots__ = ("errors", "own", "point", "resident", "slowest", "tallies", "total")
+    __slots__ = ("errors", "own", "point", "resident", "slowest", "total")
 
     def __init__(self, point: str, resident: Resident | None = None) -> None:
         self.point = point
         self.resident = resident
         self.own = 0
         """Calls that no tally counts."""
-        self.tallies: tuple[Tally, ...] = ()
         self.errors = 0
         self.total = 0.0
         self.slowest = 0.0
@@ -37,7 +38,7 @@ class Meter:
     @property
     def calls(self) -> int:
         """How many calls there were."""
-        return sum([tally.runs for tally in self.tallies], self.own)
+        return sum([tally.calls_of(self) for tally in _tallies()], self.own)
 
     def add(self, seconds: float) -> None:
         """Count one call."""
@@ -71,18 +72,26 @@ class Meter:
 class Tally:
     """How often a loop has called all of its functions: counted as one, for each of its meters.
 
-    To count each call by itself would take as long as many a call takes.
+    To count each call by itself would take as long as many a call takes. Each switch makes new
+    ones: so meters aren't told of them, but ask those that there are.
     """
 
-    __slots__ = ("least", "runs")
+    __slots__ = ("__weakref__", "_counts", "least", "rows", "runs")
 
     def __init__(self, rows: Rows) -> None:
+        self.rows = rows
         self.runs = 0
         self.least = 0.0
         """No meter's slowest call was faster than this; so others needn't be looked at."""
-        alone = (self,)
-        for _function, meter in rows:
-            meter.tallies = (*meter.tallies, self) if meter.tallies else alone
+        self._counts: Mapping[Meter, int] | None = None
+        """How many functions of each meter there are, once somebody has asked."""
+        _TALLIES[id(self)] = ref(self)
+
+    def calls_of(self, meter: Meter) -> int:
+        """Return how many calls are counted here that belong to `meter`."""
+        if self._counts is None:
+            self._counts = Counter([meter for _function, meter in self.rows])
+        return self.runs * self._counts.get(meter, 0)
 
     def count(self, rows: Rows, left: int) -> None:
         """Count a run that called all but the last `left` functions."""
@@ -94,15 +103,22 @@ class Tally:
         if not self.runs % _RUNS_PER_LOOK:
             self.least = min([meter.slowest for _function, meter in rows], default=0.0)
 
-    def give(self, rows: Rows) -> None:
+    def give(self) -> None:
         """Give the meters what was counted here, as the loop is no longer in use."""
-        for _function, meter in rows:
-            tallies = meter.tallies
-            if tallies and tallies[0] is self:  # the oldest one goes first, nearly always
-                meter.tallies = tallies[1:]
-            else:
-                meter.tallies = tuple([tally for tally in tallies if tally is not self])
-            meter.own += self.runs
+        _TALLIES.pop(id(self), None)
+        if self.runs:
+            for _function, meter in self.rows:
+                meter.own += self.runs
+
+
+_TALLIES: Final[dict[int, ref[Tally]]] = {}
+"""Those of all loops that are in use, in all applications of the process, which they hold."""
+
+
+def _tallies() -> Iterator[Tally]:
+    # copied in one step, as a switch in another thread adds some
+    found = (there() for there in list(_TALLIES.values()))
+    return (tally for tally in found if tally is not None and tally.runs)
 
 
 _RUNS_PER_LOOK: Final = 256
@@ -140,6 +156,7 @@ class Resident:
 
     __slots__ = (
         "breaker", "folder", "home", "last_fault", "meters", "module", "name", "optional",
+        "settings",
     )  # fmt: skip
 
     def __init__(self, home: Home, name: str, folder: Path, optional: bool = False) -> None:
@@ -151,6 +168,8 @@ class Resident:
         self.module = ""
         self.meters: dict[str, Meter] = {}
         self.last_fault = ""
+        self.settings: Any = None
+        """The settings that it had last (`settings.resolving.Resolved`), for while it is loaded."""
 
     def meter(self, point: str) -> Meter:
         """Return the meter of `point`, always the same one."""
@@ -161,7 +180,9 @@ class Resident:
     @property
     def calls(self) -> int:
         """How many calls into the plugin there were."""
-        return sum(meter.calls for meter in list(self.meters.values()))
+        meters = list(self.meters.values())
+        calls = sum([meter.own for meter in meters])
+        return sum([sum(map(tally.calls_of, meters)) for tally in _tallies()], calls)
 
     @property
     def errors(self) -> int:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import ModuleType
 from typing import Any, Final, cast
 
-from .bundles import EMPTY, Bundle
+from .bundles import EMPTY, Bundle, Slot
 from .contexts import APP_CONTEXT, REQUEST_CONTEXT
 from .discovery import Candidate
 from .frozen import NO_ENTRIES, Frozen
@@ -25,7 +25,6 @@ from .points import (
     Hook,
     Route,
     SignalReceiver,
-    TemplatePart,
 )
 from .residents import Rows, Tally
 from .state.base import WantedState
@@ -34,11 +33,6 @@ APPLICATION: Final = "the application"
 """Stands for the host, as the owner of a name."""
 
 ENVIRON_KEY: Final = "pluginkit.snapshot"
-
-LAST_IN_FIRST_OUT: Final = frozenset(
-    {"after_request_funcs", "teardown_request_funcs", "teardown_appcontext_funcs"}
-)
-"""The tables whose functions Flask calls in reverse order of registration."""
 
 
 class Status(StrEnum):
@@ -82,6 +76,8 @@ class Plugin(Frozen, eq=False):
     """Where it runs: ``trusted``, ``process`` or ``isolated``."""
     hosted: Any = None
     """What runs it in another process (`isolation.hosting.Loaded`), if that is so."""
+    settings: Any = None
+    """Its settings as they are in this snapshot (`settings.resolving.Resolved`), if it has any."""
     loaded_at: float = 0.0
     """Seconds since the epoch, 0 if the plugin isn't loaded."""
     load_seconds: float = 0.0
@@ -101,6 +97,11 @@ class Plugin(Frozen, eq=False):
         if self.isolation == "isolated" and (sandboxed or self.hosted is None):
             return "isolated"
         return f"{self.isolation}: not sandboxed"
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it is told about users."""
+        return self.hosted is not None and bool(self.hosted.remote.user_fields)
 
     @property
     def name(self) -> str:
@@ -130,32 +131,6 @@ class Plugin(Frozen, eq=False):
         return self.resident.last_fault if self.resident else ""
 
 
-class Slot(Frozen, kw_only=False):
-    """The parts of one template slot, in the order in which they are rendered."""
-
-    name: str
-    all: tuple[TemplatePart, ...]
-    files: tuple[TemplatePart, ...]
-    codes: tuple[TemplatePart, ...]
-    is_remote: bool = False
-    """Whether another process renders some of them."""
-
-    def __init__(
-        self,
-        name: str,
-        all: tuple[TemplatePart, ...],  # noqa: A002 - as the field
-        files: tuple[TemplatePart, ...],
-        codes: tuple[TemplatePart, ...],
-        is_remote: bool = False,
-    ) -> None:
-        # each snapshot has many of them, and this takes a third of what `Frozen` would
-        _put(self, "name", name)
-        _put(self, "all", all)
-        _put(self, "files", files)
-        _put(self, "codes", codes)
-        _put(self, "is_remote", is_remote)
-
-
 class Chain:
     """The hooks of one table and scope, in the order in which they are called."""
 
@@ -168,7 +143,7 @@ class Chain:
         self.tally = Tally(rows)
 
     def __del__(self) -> None:
-        self.tally.give(self.rows)
+        self.tally.give()
 
     def hook(self, function: Function, meter: Any) -> Hook:
         """Return the hook of one row."""
@@ -195,6 +170,8 @@ class Snapshot(Frozen, eq=False):
     routes: tuple[Route, ...]
     owners: Mapping[Claim, str]
     conflicts: tuple[Conflict, ...]
+    is_personal: bool = False
+    """Whether plugins are told about users: their pages are then theirs alone (`live.privacy`)."""
     closed: str = ""
     """Why pages of the application are shut, empty if they are open (`live.gate`)."""
     serial: int
@@ -204,7 +181,6 @@ class Snapshot(Frozen, eq=False):
 
 
 TABLE_KINDS: Final = ("endpoint", "blueprint", "filter", "test", "global", "context", "command")
-_put: Final = object.__setattr__
 
 PIN: ContextVar[Snapshot | None] = ContextVar("flask_pluginkit.pin", default=None)
 

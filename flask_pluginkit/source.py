@@ -74,8 +74,18 @@ def read_bindings(path: Path, where: str) -> Bindings:
     Nothing is imported or executed. Raises `ManifestError` with one problem if the file can't
     be read or isn't Python: no regular file, too large, undecodable, a syntax error.
     """
-    source = _decode(_read(path, where), where)
-    return _Reader().read(_parse(source, where), source)
+    source = read_source(path, where)
+    return _Reader().read(parse_source(source, where), source)
+
+
+def read_source(path: Path, where: str) -> str:
+    """Return the text of a source file, with "\\n" as its line ends; raises as `read_bindings`."""
+    return _decode(_read(path, where), where)
+
+
+def parse_source(source: str, where: str) -> ast.Module:
+    """Return the syntax tree of a source; raises `ManifestError` if it isn't Python."""
+    return _parse(source, where)
 
 
 def _read(path: Path, where: str) -> bytes:

@@ -9,7 +9,7 @@ reason; one that fails takes along those that require it, and nobody else.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -28,6 +28,7 @@ from .preprocessing import Preprocessing
 from .residents import Home, Resident
 from .snapshot import Status
 from .state.base import State, WantedState
+from .verdicts import Verdicts
 from .versions import is_compatible_with_us
 
 SAFE_MODE = Fault(
@@ -58,6 +59,7 @@ class Startup:
         self._lost: dict[str, Loading] = {}
         self._ordered: tuple[Mapping[str, Manifest], list[str], dict[str, list[str]]] | None = None
         """The order of plugins and the cycles among them, and what they were found for."""
+        self._verdicts: Verdicts | None = None
         self._preprocessing = Preprocessing(self.stop, self.refuse_dependants)
 
     def find(self, candidates: Iterable[Candidate]) -> None:
@@ -115,8 +117,30 @@ class Startup:
         for loading in self.loadings:
             if loading.is_active:
                 self._load(loading)
+                if loading.fault is None and loading.variants[()]["settings"]:
+                    self._configure(loading, state)
         self._preprocessing.run(self.loadings)
         return [*self.loadings, *self.missing(state)]
+
+    def keep(self, loadings: Sequence[Loading], state: State) -> None:
+        """Keep what was decided on all of them under `state`, now that it is recorded."""
+        self._verdicts = Verdicts(loadings, state)
+
+    def run_again(self, state: State) -> bool:
+        """Decide only on those whom the change to `state` concerns since the last `keep`.
+
+        False if that may be everybody, or if some must be loaded: then `run` is to do it.
+        """
+        if self._verdicts is None or self.unreadable():
+            return False
+        if (concerned := self._verdicts.concerned(state)) is None:
+            return False
+        for loading in concerned:
+            loading.begin()
+            self._decide(loading, state, lambda: state)
+            if loading.fault is None and loading.configurable is not None:
+                self._configure(loading, state)
+        return self._verdicts.hold(state, concerned)
 
     def missing(self, state: State) -> list[Loading]:
         """Return one for each plugin that somebody asked for and nobody can find."""
@@ -357,6 +381,15 @@ class Startup:
             loading.is_retried = False
         finally:
             loading.seconds += time.perf_counter() - started
+
+    def _configure(self, loading: Loading, state: State) -> None:
+        """Give a plugin the values of its settings, or stop it."""
+        from .configured import configure  # few plugins have any
+
+        try:
+            configure(loading, state, self.elsewhere.app, self.loadings)
+        except PluginError as error:
+            self.fail(loading, Status.FAILED, error, own=False)
 
 
 def _distribution(name: str | None) -> Distribution | None:

@@ -28,6 +28,9 @@ from .reports import Report
 from .snapshot import Snapshot, Status
 from .state.base import State, WantedState
 
+_THERE: Final = frozenset({Status.ACTIVE, Status.QUARANTINED})
+"""Who goes along with what it requires; a plugin that is out is out already."""
+
 POLL: Final = 0.005
 """Seconds between two looks at what the other workers answer."""
 
@@ -367,12 +370,12 @@ def describe_worker(report: Report) -> str:
 def _dependants(names: Iterable[str], rows: Mapping[str, Loading]) -> set[str]:
     """Return the plugins that can't go on without `names`, theirs included."""
     gone, others = set(names), set[str]()
+    needy = [row for row in rows.values() if row.manifest.requires and row.status in _THERE]
     while True:
         more = {
             row.name
-            for row in rows.values()
+            for row in needy
             if row.name not in gone
-            and row.status in {Status.ACTIVE, Status.QUARANTINED}
             and any(required.plugin in gone for required in row.manifest.requires)
         }
         if not more:

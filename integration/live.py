@@ -34,14 +34,15 @@ import json, sys, time
 from site_of_live import app, manager
 for line in sys.stdin:
     what, *rest = line.split()
-    begun = time.monotonic()
+    begun, used = time.monotonic(), time.process_time()
     try:
         with app.app_context():
             change = getattr(manager, f"{what}_plugin")(*(rest or ["live"]))
         told = {"generation": change.generation, "changed": change.changed, "silent": change.silent}
     except Exception as error:
         told = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps({"begun": begun, "at": time.monotonic(), **told}), flush=True)
+    told |= {"begun": begun, "at": time.monotonic(), "used": time.process_time() - used}
+    print(json.dumps(told), flush=True)
 """
 
 
@@ -167,12 +168,16 @@ class Switched:
     wanted: str
     begun: float
     at: float
+    used: float = 0.0
+    """Seconds of processor time of the process that switched, if that tells them."""
 
     @classmethod
     def of(cls, what: str, told: Mapping[str, Any]) -> Switched:
         """From what a process or a worker that switches tells."""
         assert "error" not in told, told
-        return cls("on" if what == "enable" else "off", told["begun"], told["at"])
+        return cls(
+            "on" if what == "enable" else "off", told["begun"], told["at"], told.get("used", 0.0)
+        )
 
 
 @dataclass

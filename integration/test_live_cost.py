@@ -47,6 +47,51 @@ def test_time_of_a_switch(tmp_path: Path, tell: Callable[[str], None]) -> None:
     assert apart
 
 
+FOLLOWER = """
+import json, os, sys, time
+from flask_pluginkit.pulse import PULSE
+from site_of_live import app, manager
+
+PULSE.add = lambda member: None  # the helper thread would be at it, too
+client = app.test_client()
+client.get("/page")
+asked, answered = os.pipe(), os.pipe()
+if os.fork():
+    used = []
+    for _ in range(int(sys.argv[1])):
+        os.write(asked[1], b"?")
+        os.read(answered[0], 1)
+        begun = time.thread_time()
+        manager._site().follow()
+        used.append(time.thread_time() - begun)
+    os.close(asked[1])
+    os.wait()
+    print(json.dumps(used))
+else:
+    os.close(asked[1])
+    wanted = True
+    while os.read(asked[0], 1):
+        wanted = not wanted
+        with app.app_context():
+            (manager.enable_plugin if wanted else manager.disable_plugin)("live")
+        os.write(answered[1], b"!")
+"""
+
+
+def test_time_of_following(tmp_path: Path, tell: Callable[[str], None]) -> None:
+    """A worker that sees a switch of another process: what its next request does first."""
+    done = subprocess.run(
+        [sys.executable, "-c", FOLLOWER, str(SWITCHES)],
+        cwd=write_site(tmp_path / "site", others=OTHERS),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    used = sorted(second * 1000 for second in json.loads(done.stdout))
+    tell(f"following: processor time median {statistics.median(used):.2f} ms, min {used[0]:.2f} ms")
+
+
 def switch_often(switcher: Switcher, pause: float = 0.005) -> list[Switched]:
     """Enable and disable the plugin, which is loaded already."""
     switcher("disable")
@@ -61,7 +106,11 @@ def switch_often(switcher: Switcher, pause: float = 0.005) -> list[Switched]:
 def times(switches: list[Switched]) -> str:
     """The times of switches, in words."""
     took = sorted((switch.at - switch.begun) * 1000 for switch in switches)
-    return f"median {statistics.median(took):.2f} ms, p95 {took[int(len(took) * 0.95)]:.2f} ms"
+    used = statistics.median([switch.used * 1000 for switch in switches])
+    return (
+        f"median {statistics.median(took):.2f} ms, p95 {took[int(len(took) * 0.95)]:.2f} ms, "
+        f"processor {used:.2f} ms"
+    )
 
 
 def latency(seconds: list[float]) -> str:

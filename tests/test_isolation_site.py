@@ -9,6 +9,7 @@ import py_compile
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -207,6 +208,25 @@ def test_a_killed_supervisor_is_followed_by_another(
         while pids(site) in ([], [worker.pid]):
             assert time.monotonic() - begun < 20
     assert site.client.get("/guest/").status_code == 200
+
+
+def test_the_end_of_the_supervisor_is_no_fault_of_a_plugin(
+    sites: Callable[..., Site], tmp_path: Path
+) -> None:
+    """A request that waited for it fails all the same."""
+    guest(tmp_path)
+    site = sites()
+    site.client.get("/guest/")
+    link = site.manager._site().hosting.control._link
+    assert link is not None
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(site.app.test_client().get, "/guest/hang") for _ in range(3)]
+        time.sleep(0.3)
+        os.kill(link.pid, signal.SIGKILL)
+        assert {one.result().status_code for one in waiting} == {502}
+    assert sum(errors for _calls, errors in site.row().counts.values()) == 0
+    assert site.client.get("/guest/die").status_code == 502
+    assert sum(errors for _calls, errors in site.row().counts.values()) == 1
 
 
 def pids(site: Site) -> list[int]:

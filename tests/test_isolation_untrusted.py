@@ -14,11 +14,13 @@ from isolation_sites import Site, _impatient, sites
 from trees import write, write_plugin
 
 from flask_pluginkit import cli
+from flask_pluginkit.cli import isolation as isolation_commands
 from flask_pluginkit.exceptions import MissingExtraError
 from flask_pluginkit.frozen import replace
 from flask_pluginkit.isolation import remote
 from flask_pluginkit.isolation.answers import fragments
-from flask_pluginkit.isolation.hosting import Hosting, distribution_of, require_extra
+from flask_pluginkit.isolation.conditions import require_extra
+from flask_pluginkit.isolation.hosting import Hosting, distribution_of
 from flask_pluginkit.isolation.remote import Remote
 
 __all__ = ["_impatient", "sites"]
@@ -307,6 +309,6 @@ def test_the_supervisor_is_kept_until_somebody_interrupts(
         if next(naps, "done") == "done":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(isolation_commands, "time", SimpleNamespace(sleep=sleep))
     done = site.app.test_cli_runner().invoke(cli.plugins, ["serve"])
     assert done.exit_code == 0

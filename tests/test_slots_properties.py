@@ -23,11 +23,12 @@ from markupsafe import Markup
 
 from flask_pluginkit import PluginManager
 from flask_pluginkit.application import Site
+from flask_pluginkit.bundles import Slot
 from flask_pluginkit.frozen import replace
 from flask_pluginkit.live.slots import Slots, compile_code
 from flask_pluginkit.points import TemplatePart
 from flask_pluginkit.residents import Resident
-from flask_pluginkit.snapshot import Slot, pinned
+from flask_pluginkit.snapshot import pinned
 
 FILES = {
     "prints.html": "<{{ a }}{{ b }}{{ c }}{{ m is defined }}>",

@@ -122,6 +122,17 @@ class Approvals:
             )
         )
 
+    def covers(self, plugin: str, granted: Iterable[str], digest: str) -> bool:
+        """Tell whether the version `digest` of a plugin may still have what it was granted.
+
+        Raises `StateError`.
+        """
+        had = permissions_of(granted)
+        approvals = self.all().get(plugin, ())
+        of_code = [one for one in approvals if one.digest == digest] or approvals[-1:]
+        approved = permissions_of(of_code[-1].permissions) if of_code else NONE
+        return not missing(had, approved)
+
     def approve(
         self, plugin: str, permissions: Iterable[str], digest: str, *, version: str, by: str
     ) -> Approval:
@@ -146,12 +157,16 @@ class Approvals:
             self._write(known)
         return approval
 
-    def revoke(self, plugin: str) -> None:
-        """Forget all approvals of a plugin. Raises `StateError`."""
+    def revoke(self, plugin: str) -> tuple[str, ...]:
+        """Forget all approvals of a plugin, and return what they were of, sorted.
+
+        Raises `StateError`.
+        """
         with self._folder.lock(_LOCK_SECONDS):
             known = dict(self.all())
-            if known.pop(plugin, None) is not None:
+            if (gone := known.pop(plugin, None)) is not None:
                 self._write(known)
+        return tuple(sorted({text for one in gone or () for text in one.permissions}))
 
     def _write(self, approvals: Mapping[str, tuple[Approval, ...]]) -> None:
         data = {

@@ -46,7 +46,9 @@ def shapes_of(
     remote.endpoints = frozenset(route.endpoint for route in description.routes)
     standins = Standins(remote, resident, stages)
     shapes: Shapes = {kind: make() for kind, make in EMPTY.items()}
-    shapes["vep"] = [_view(route, standins) for route in description.routes]
+    # one for all rules of an endpoint, as Flask wants it
+    views = {endpoint: standins.view(endpoint) for endpoint in remote.endpoints}
+    shapes["vep"] = [_view(route, views[route.endpoint]) for route in description.routes]
     for tep in description.teps:
         text = RemoteText(tep.given)
         text.remote, text.reference = remote, tep.reference
@@ -87,7 +89,7 @@ def conflicts_of(description: Description, plugin: str) -> tuple[Conflict, ...]:
     )
 
 
-def _view(route: RouteInfo, standins: Standins) -> tuple[Any, ...]:
+def _view(route: RouteInfo, view: Callable[..., Any]) -> tuple[Any, ...]:
     options: dict[str, Any] = {
         "methods": list(route.methods),
         "provide_automatic_options": False,
@@ -98,7 +100,7 @@ def _view(route: RouteInfo, standins: Standins) -> tuple[Any, ...]:
         options["strict_slashes"] = route.strict_slashes
     if route.subdomain:
         options["subdomain"] = route.subdomain
-    return (route.rule, standins.view(route.endpoint), route.endpoint, options, None)
+    return (route.rule, view, route.endpoint, options, None)
 
 
 def _add_function(shapes: Shapes, info: FunctionInfo, standins: Standins) -> None:

@@ -65,6 +65,8 @@ def checked(description: Description, spec: Spec) -> Description:
         names=check.values("global", description.names),
         refused=(*description.refused[:MOST], *check.refused),
         warnings=tuple(clean(warning, 500) for warning in description.warnings[:MOST]),
+        settings=description.settings,  # `declarations` checks them
+        checker=description.checker,
     )
 
 

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Final
 from flask import Flask
 
 from flask_pluginkit.discovery import Candidate
-from flask_pluginkit.exceptions import MissingExtraError, PEPError, Problem, SandboxUnavailable
+from flask_pluginkit.exceptions import PEPError, Problem, SandboxUnavailable, StateError
 from flask_pluginkit.frozen import Frozen
 from flask_pluginkit.manifest import Manifest
 from flask_pluginkit.permissions import FLAGS, permissions_of
 from flask_pluginkit.points import Conflict
 from flask_pluginkit.residents import Resident
 
+from .conditions import require_extra, require_literal
 from .levels import Isolation
 from .settings import Settings, read_settings
 
@@ -37,16 +38,11 @@ if TYPE_CHECKING:
     )
     from .remote import Remote
     from .stages import Stages
-    from .supervision import (
-        WorkerInfo,
-    )
+    from .supervision import WorkerInfo
 
 PUBLIC: Final = "PLUGINKIT_PUBLIC_ENDPOINTS"
 SHARED: Final = "PLUGINKIT_SHARED_TEMPLATES"
 """Names of the host's templates that isolated plugins get the source of, such as a layout."""
-
-NEEDED: Final = frozenset({"__plugin_name__", "__version__", "__author__", "__state__"})
-"""What only running the plugin could tell must not be any of these."""
 
 EVERYTHING: Final = (*FLAGS, "routes:/")
 """What a plugin that is only to survive may do without asking, as one that is trusted."""
@@ -67,6 +63,8 @@ class Loaded(Frozen, eq=False):
     conflicts: tuple[Conflict, ...]
     """What it has and can't do from another process."""
     warnings: tuple[str, ...]
+    needs_approval: bool
+    """Whether what it may do is up to the operator."""
 
 
 class Hosting:
@@ -81,12 +79,15 @@ class Hosting:
         assets: str,
         *,
         is_settled: bool = False,
+        settings_frame: Callable[[str], bytes] = lambda _plugin: b"",
     ) -> None:
         self.app = app
         self.control_folder = control_folder
         self.logger = logger
         self._active = active
         self._assets = assets
+        self._settings_frame = settings_frame
+        """Gives the values of a plugin's settings, as the request sees them."""
         self._lock = threading.Lock()
         self._running: set[Remote] = set()
         self._is_settled = is_settled
@@ -145,8 +146,9 @@ class Hosting:
 
             require_confinable(brought_by, candidate.folder.name)
         spec = self._spec(candidate, manifest, level)
+        needs_approval = level is Isolation.ISOLATED
         try:
-            return self._start(spec, resident, retry)
+            return self._start(spec, resident, retry, needs_approval)
         except SandboxUnavailable as error:
             if not self.settings.lowered:
                 raise
@@ -156,14 +158,28 @@ class Hosting:
                 error,
                 extra={"plugin": manifest.name},
             )
-            return self._start(lowered(spec), resident, retry)
+            return self._start(lowered(spec), resident, retry, needs_approval)
 
     def is_current(self, loaded: Loaded) -> bool:
         """Tell whether a plugin's code is still what its worker runs, or may run."""
         from .digests import digest_of
 
         spec = loaded.remote.spec
-        return not loaded.remote.is_retired and digest_of(Path(spec.folder)) == spec.digest
+        if loaded.remote.is_retired or digest_of(Path(spec.folder)) != spec.digest:
+            return False
+        return self._is_approved(loaded)
+
+    def _is_approved(self, loaded: Loaded) -> bool:
+        """Tell whether a plugin that runs may still have what it was granted."""
+        spec = loaded.remote.spec
+        if not loaded.needs_approval or not spec.permissions:
+            return True
+        from .approvals import Approvals
+
+        try:
+            return Approvals(self.control_folder).covers(spec.plugin, spec.permissions, spec.digest)
+        except StateError:
+            return False  # whoever loads it tells of that
 
     def must_wait(self, loaded: Loaded, manifest: Manifest) -> bool:
         """Tell whether a new version asks for more than was approved: then the old one goes on.
@@ -174,7 +190,7 @@ class Hosting:
         from .digests import digest_of
 
         spec = loaded.remote.spec
-        if spec.level != "isolated" or loaded.remote.is_retired:
+        if spec.level != "isolated" or loaded.remote.is_retired or not self._is_approved(loaded):
             return False
         decision = Approvals(self.control_folder).decide(
             manifest.name, manifest.permissions, digest_of(Path(spec.folder))
@@ -210,7 +226,7 @@ class Hosting:
         for remote in gone:
             remote.retire(is_last=remote.spec not in specs)
 
-    def _start(self, spec: Spec, resident: Resident, retry: bool) -> Loaded:
+    def _start(self, spec: Spec, resident: Resident, retry: bool, needs_approval: bool) -> Loaded:
         from .bridge import conflicts_of, shapes_of
         from .checking import checked, fatal
         from .remote import Remote
@@ -222,20 +238,23 @@ class Hosting:
         if missing := fatal(description.refused):
             raise PEPError("; ".join(f"{one.kind} {one.name}: {one.reason}" for one in missing))
         shapes, hooks = shapes_of(description, remote, resident, self.stages)
+        if description.settings:
+            from .configuring import remote_settings
+
+            shapes["settings"] = [remote_settings(description, remote, self._settings_frame)]
         return Loaded(
             remote=remote,
             shapes=shapes,
             hooks=hooks,
             conflicts=conflicts_of(description, spec.plugin),
             warnings=description.warnings,
+            needs_approval=needs_approval,
         )
 
     def _spec(self, candidate: Candidate, manifest: Manifest, level: Isolation) -> Spec:
         from .approvals import Approvals
         from .digests import digest_of
-        from .messages import (
-            Spec,
-        )
+        from .messages import Spec
 
         digest = digest_of(candidate.folder)
         asked = manifest.permissions
@@ -316,18 +335,14 @@ class Hosting:
 
     def greeting(self) -> Greeting:
         """Return what each connection to a plugin's worker begins with."""
-        from .messages import (
-            Greeting,
-        )
+        from .messages import Greeting
 
         # whoever looks at the routes earlier would settle them too early
         return Greeting(public=tuple(self._public()) if self._is_settled else ())
 
     def _public(self) -> Iterable[PublicRoute]:
         """Yield the host's routes that plugins may build URLs of."""
-        from .messages import (
-            PublicRoute,
-        )
+        from .messages import PublicRoute
 
         named = self.app.config.get(PUBLIC)
         for rule in self.app.url_map.iter_rules():
@@ -361,34 +376,3 @@ def lowered(spec: Spec) -> Spec:
     from msgspec.structs import replace as changed
 
     return changed(spec, level="process")
-
-
-def require_extra() -> None:
-    """Raise MissingExtraError if what isolated plugins need isn't installed."""
-    try:
-        import msgspec  # noqa: F401
-        import nh3  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "plugins in processes of their own need an extra: "
-            "pip install 'Flask-PluginKit[sandbox]'"
-        ) from error
-
-
-def require_literal(manifest: Manifest) -> None:
-    """Raise LoadError for a manifest that only running the plugin could complete."""
-    from flask_pluginkit.exceptions import LoadError
-
-    if computed := sorted(manifest.computed & NEEDED):
-        raise LoadError(
-            [
-                Problem(
-                    where=str(manifest.folder / "__init__.py"),
-                    what=name,
-                    found="a value that is computed",
-                    expected="a literal, as nothing of an isolated plugin runs in the host",
-                    advice=f"write {name} = '...' at the top level",
-                )
-                for name in computed
-            ]
-        )

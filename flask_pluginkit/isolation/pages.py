@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Request, current_app, has_request_context, request
 
+from flask_pluginkit.contexts import PERSONAL
 from flask_pluginkit.exceptions import PluginError
 
 from .answers.headers import request_headers
@@ -79,6 +80,7 @@ def user_of(remote: Remote) -> dict[str, Any]:
     callback: Callable[..., Mapping[str, Any]] | None = current_app.config.get(USER)
     if not names or callback is None:
         return {}
+    request.environ[PERSONAL] = True  # also of nobody: that isn't everybody's page either
     given = callback(remote.plugin, names) or {}
     try:
         return {name: plain(given[name]) for name in names if name in given}

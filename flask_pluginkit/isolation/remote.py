@@ -36,7 +36,7 @@ from .supervision import (
     Placed,
     Refused,
 )
-from .wire import REQUEST_LIMIT, encode
+from .wire import REQUEST_LIMIT, ClosedError, encode
 
 if TYPE_CHECKING:
     from .client.control import Control
@@ -49,6 +49,9 @@ LOGGED: Final = 100
 
 DESERTED: Final = 0.1
 """Seconds after which a worker that can't be reached is blamed; one that died is replaced."""
+
+GRACE: Final = 0.005
+"""Seconds that the end of the supervisor may be noticed later than that of its workers."""
 
 PAUSE: Final = 0.005
 """Seconds before the supervisor is asked again who serves the plugin."""
@@ -84,6 +87,8 @@ class Remote:
         self.user_fields = tuple(
             name.partition(":")[2] for name in spec.permissions if name.startswith("user:")
         )
+        self.settings_frame: Callable[[], bytes] = _no_settings
+        """Gives the frame with the plugin's settings as the request sees them."""
         self.is_retired = False
         self._is_last = False
         self._control = control
@@ -124,6 +129,7 @@ class Remote:
             self._control.release(self.spec)  # a request that began before: it lingers for that
         if isinstance(answer, Refused):
             raise _refusal(self.plugin, answer)
+        link = self._control.link
         with self._lock:
             before, current = self._pool, answer.incarnation
             if before is not None and before.placed.incarnation == current:
@@ -132,6 +138,7 @@ class Remote:
                 answer,
                 self._greeting(),
                 blamed=lambda reason: self._control.blame(self.plugin, current, reason),
+                orphaned=lambda: link is not None and link.has_ended(GRACE),
                 limit=self.settings.concurrency,
             )
         if before is not None:
@@ -196,12 +203,14 @@ class Remote:
         while True:
             pool = self.pool(deadline)
             try:
-                answer = pool.stream(message, deadline)
+                answer = pool.stream(message, deadline, self.settings_frame())
             except UnreachableError:
                 # it never got the message: whoever follows may have it
                 self.forget(pool)
                 if time.monotonic() >= deadline:
                     raise
+            except ClosedError as error:
+                raise pool.told(error) from error
             else:
                 answer.allow(self.settings.deadline, self.settings.stream)
                 return answer
@@ -265,6 +274,7 @@ def ask_all(rows: Sequence[Row]) -> list[Outcome]:
     while len(outcomes) < len(rows):
         asked: list[tuple[int, Pool]] = []
         calls: list[tuple[Pool, Message]] = []
+        settings: list[bytes] = []
         for place, (remote, page, wanted) in enumerate(rows):
             if place in outcomes:
                 continue
@@ -275,13 +285,19 @@ def ask_all(rows: Sequence[Row]) -> list[Outcome]:
                 continue
             asked.append((place, pool))
             calls.append((pool, Batch(id=next(NUMBERS), page=page, calls=wanted)))
-        for (place, pool), found in zip(asked, gather(calls, deadline), strict=True):
+            settings.append(remote.settings_frame())
+        for (place, pool), found in zip(asked, gather(calls, deadline, settings), strict=True):
             remote = rows[place][0]
             if isinstance(found, UnreachableError) and time.monotonic() < deadline:
                 remote.forget(pool)  # it never got the message: whoever follows may have it
             else:
-                outcomes[place] = found if isinstance(found, PluginError) else remote.read(found)
+                is_error = isinstance(found, PluginError)
+                outcomes[place] = pool.told(found) if is_error else remote.read(found)
     return [outcomes[place] for place in range(len(rows))]
+
+
+def _no_settings() -> bytes:
+    return b""
 
 
 def _refusal(plugin: str, refused: Refused) -> PluginError:

@@ -10,6 +10,8 @@ from flask import Flask
 from flask_pluginkit.residents import OWNER
 from flask_pluginkit.snapshot import ENVIRON_KEY, PIN, Snapshot
 
+from .privacy import marking
+
 
 class Hint(Protocol):
     """What tells that the shared state has changed."""
@@ -88,6 +90,8 @@ class PinLayer:
         if site.store.hint != site.seen:
             site.follow()
         environ[ENVIRON_KEY] = snapshot = site.current
+        if snapshot.is_personal:
+            start_response = marking(start_response, environ)
         if site.app.config["DEBUG"]:
             start_response = _telling(start_response, snapshot)
         if OWNER.get() is not None:

@@ -14,9 +14,16 @@ from flask.templating import _default_template_ctx_processor
 from werkzeug.routing import BuildError, Rule
 
 from flask_pluginkit.barrier import RAISE, guard, guard_view
-from flask_pluginkit.points import GUARDS, Contribution, ErrorHandler, Hook, Named, Route
+from flask_pluginkit.points import (
+    GUARDS,
+    LAST_IN_FIRST_OUT,
+    Contribution,
+    ErrorHandler,
+    Hook,
+    Named,
+    Route,
+)
 from flask_pluginkit.residents import Resident, run_as
-from flask_pluginkit.snapshot import LAST_IN_FIRST_OUT
 from flask_pluginkit.text import as_text
 
 from . import routes

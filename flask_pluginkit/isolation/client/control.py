@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flask_pluginkit.exceptions import RunError
+from flask_pluginkit.exceptions import RunError, SupervisorError
 from flask_pluginkit.isolation.messages import (
     Spec,
 )
@@ -75,7 +75,7 @@ class Control:
             retry: whether to try at once what failed before, or is put off.
 
         Raises:
-            RunError: there is no supervisor, and none can be started; says why.
+            SupervisorError: there is no supervisor, and none can be started; says why.
             SandboxUnavailable: likewise, as the runtime folder can't be used.
 
         """
@@ -90,7 +90,7 @@ class Control:
         reply = self._asked(make, deadline, spec)
         if isinstance(reply, Placed | Refused):
             return reply
-        raise RunError(f"the supervisor said {type(reply).__name__}")
+        raise SupervisorError(f"the supervisor said {type(reply).__name__}")
 
     def release(self, spec: Spec) -> None:
         """Need a plugin no more. Never raises: a supervisor that is gone runs nothing."""
@@ -153,16 +153,21 @@ class Control:
 
     # ---- the connection --------------------------------------------------------------------
 
+    @property
+    def link(self) -> Link | None:
+        """The connection to the supervisor, None if there was none yet."""
+        return self._link
+
     def _asked(self, make: Callable[[int], ToControl], deadline: float, spec: Spec) -> Any:
         while True:
             link = self._linked(max(deadline, time.monotonic() + PATIENCE), spec)
             try:
                 return link.ask(make, max(deadline, time.monotonic() + SHORT))
             except DeadlineError as error:
-                raise RunError(f"the supervisor doesn't answer: {error}") from error
+                raise SupervisorError(f"the supervisor doesn't answer: {error}") from error
             except WireError as error:
                 if time.monotonic() >= deadline:
-                    raise RunError(f"the supervisor went away: {error}") from error
+                    raise SupervisorError(f"the supervisor went away: {error}") from error
 
     def _told(self, make: Callable[[int], ToControl]) -> None:
         link = self._link
@@ -202,7 +207,7 @@ class Control:
             if link is not None:
                 link.close()
             time.sleep(10 * PAUSE)
-        raise RunError(f"no supervisor of isolated plugins can be reached: {problem}")
+        raise SupervisorError(f"no supervisor of isolated plugins can be reached: {problem}")
 
     def _start(self, folder: Path, deadline: float) -> None:
         """Start a supervisor, unless somebody else is at it or was faster."""
@@ -250,7 +255,8 @@ def _one_at_a_time(folder: Path, deadline: float) -> Iterator[bool]:
         yield False  # the folder went with the last supervisor
         return
     except OSError as error:
-        raise RunError(f"no supervisor of isolated plugins can be started: {error}") from error
+        problem = f"no supervisor of isolated plugins can be started: {error}"
+        raise SupervisorError(problem) from error
     try:
         while True:
             try:

@@ -45,13 +45,15 @@ class UnreachableError(ClosedError):
 class Connection:
     """A connected socket, what is still to be sent, and the bytes of the frame that comes in."""
 
-    __slots__ = ("_data", "_message", "_poll", "_socket", "_unsent", "is_usable")
+    __slots__ = ("_data", "_message", "_poll", "_settings", "_socket", "_unsent", "is_usable")
 
     def __init__(self, path: str, greeting: bytes, deadline: float) -> None:
         """Connect, and send the frame of the greeting. Raises WireError."""
         self._data = bytearray()
         self._unsent: bytes | memoryview = greeting
         self._message: Message | None = None
+        self._settings = b""
+        """The frame with the settings that the other side has seen last."""
         self._poll = select.poll()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.is_usable = True
@@ -91,9 +93,14 @@ class Connection:
 
     # ---- without waiting -------------------------------------------------------------------
 
-    def ask(self, message: Message) -> None:
-        """Begin to send a message. Raises WireError, UnreachableError if it can't have come."""
+    def ask(self, message: Message, settings: bytes = b"") -> None:
+        """Begin to send a message. Raises WireError, UnreachableError if it can't have come.
+
+        `settings`: the frame with the values that count for it, if the plugin has settings.
+        """
         frame = encode(message, REQUEST_LIMIT)
+        if settings and settings != self._settings:
+            self._settings, frame = settings, settings + frame
         self.is_usable = False
         self._message = message
         self._unsent = b"".join((self._unsent, frame)) if self._unsent else frame

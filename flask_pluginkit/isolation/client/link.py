@@ -67,6 +67,15 @@ class Link:
         self.failure = self.failure or ClosedError("the connection to the supervisor was closed")
         self._socket.close()
 
+    def has_ended(self, seconds: float) -> bool:
+        """Tell whether the supervisor has ended, waiting for the news up to so many seconds."""
+        poll = select.poll()
+        try:
+            poll.register(self._socket, 0)  # its end is told in any case
+        except ValueError:
+            return True
+        return self.failure is not None or bool(poll.poll(seconds * 1000))
+
     def tell(self, make: Callable[[int], ToControl], deadline: float) -> None:
         """Send a message, made with an id, whose reply nobody waits for. Raises WireError."""
         with self._condition:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Self
 
-from flask_pluginkit.exceptions import PluginError
+from flask_pluginkit.exceptions import PluginError, SupervisorError
 from flask_pluginkit.isolation.messages import (
     Chunk,
     Greeting,
@@ -62,6 +62,7 @@ class Pool:
         greeting: Greeting,
         *,
         blamed: Blamed,
+        orphaned: Callable[[], bool] = lambda: False,
         limit: int = 16,
         patience: float = PATIENCE,
     ) -> None:
@@ -72,6 +73,8 @@ class Pool:
             greeting: what each connection begins with.
             blamed: called when the worker misses a deadline or breaks the protocol, in the
                 thread that found it out.
+            orphaned: tells whether the supervisor, whose end the worker doesn't outlive, is
+                gone.
             limit: how many calls may run at the same time.
             patience: seconds; from then on the oldest call counts as one that hangs, and while
                 two or more run, no other is begun.
@@ -81,6 +84,7 @@ class Pool:
         self.limit = limit
         self.patience = patience
         self._blamed: Blamed | None = blamed
+        self._orphaned = orphaned
         self._greeting = encode(greeting, REQUEST_LIMIT)
         self._is_closed = False
         self._lock = threading.Lock()
@@ -108,12 +112,12 @@ class Pool:
                 raise WireError("a reply in parts, where one was expected")
             return streamed.reply
 
-    def stream(self, message: Message, deadline: float) -> Streamed:
+    def stream(self, message: Message, deadline: float, settings: bytes = b"") -> Streamed:
         """Send a message and return the beginning of its reply; raises as `call` does.
 
         If the result `has_more`, the rest is read by iterating over it. It must be closed.
         """
-        connection = self.begin(message, deadline)
+        connection = self.begin(message, deadline, settings)
         try:
             reply = connection.answer(deadline)
         except BaseException as error:
@@ -121,12 +125,15 @@ class Pool:
             raise
         return self.finish(connection, reply, deadline)
 
-    def begin(self, message: Message, deadline: float) -> Connection:
-        """Begin to send a message; `finish` or `fail` must follow. Raises as `call` does."""
+    def begin(self, message: Message, deadline: float, settings: bytes = b"") -> Connection:
+        """Begin to send a message; `finish` or `fail` must follow. Raises as `call` does.
+
+        `settings`: the frame with the values that count for it, if the plugin has settings.
+        """
         while True:
             connection, is_fresh = self._checkout(deadline)
             try:
-                connection.ask(message)
+                connection.ask(message, settings)
             except UnreachableError as error:
                 self.fail(connection, error)
                 if is_fresh:
@@ -151,6 +158,12 @@ class Pool:
         connection.close()
         if isinstance(error, WireError) and not isinstance(error, ClosedError):
             self._blame(error)
+
+    def told(self, error: PluginError) -> PluginError:
+        """Return what to raise of an exchange that failed: it may be no fault of the plugin."""
+        if isinstance(error, ClosedError) and self._orphaned():
+            return SupervisorError(f"the supervisor has ended, and so did its workers: {error}")
+        return error
 
     def put_back(self, connection: Connection) -> None:
         """Keep a connection of `begin` for the next call, as its reply is complete."""
@@ -282,7 +295,7 @@ class Streamed:
         except WireError as error:
             self._connection = None
             pool.fail(connection, error)
-            raise
+            raise pool.told(error) from error
 
     def close(self) -> None:
         """Wait for no more of it."""
@@ -300,8 +313,12 @@ class Streamed:
         self.close()
 
 
-def gather(calls: Sequence[tuple[Pool, Message]], deadline: float) -> list[Streamed | PluginError]:
+def gather(
+    calls: Sequence[tuple[Pool, Message]], deadline: float, settings: Sequence[bytes] = ()
+) -> list[Streamed | PluginError]:
     """Ask several plugins at the same time; return what came of each call, in their order.
+
+    `settings` are frames as for `Pool.begin`, one for each call or none at all.
 
     An error is returned in its place, as what `Pool.call` would have raised.
     """
@@ -310,7 +327,7 @@ def gather(calls: Sequence[tuple[Pool, Message]], deadline: float) -> list[Strea
     poll = select.poll()
     for place, (pool, message) in enumerate(calls):
         try:
-            connection = pool.begin(message, deadline)
+            connection = pool.begin(message, deadline, settings[place] if settings else b"")
         except PluginError as error:
             results[place] = error
             continue

@@ -20,7 +20,6 @@ from flask_pluginkit.sandbox import identity
 from flask_pluginkit.sandbox.identity import Identity
 
 USERS: Final = "sandbox-users.json"
-FOLDER: Final = "sandbox-files"
 DEEPEST: Final = 32
 """Folders in folders: deeper ones could hide from whoever looks by path."""
 INODES: Final = 10_000

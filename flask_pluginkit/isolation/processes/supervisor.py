@@ -14,6 +14,7 @@ from flask_pluginkit.exceptions import PluginError, RunError
 from flask_pluginkit.isolation.messages import (
     Spec,
 )
+from flask_pluginkit.isolation.remains import FILES, STORAGE
 from flask_pluginkit.isolation.supervision import (
     Blame,
     Overview,
@@ -29,7 +30,7 @@ from . import orphans, runtime
 from .asking import Desk, open_service
 from .clients import Reception, WebWorker
 from .employee import Employee
-from .homes import FOLDER, Users, excess, make_home
+from .homes import Users, excess, make_home
 from .logs import LogFile, Output
 from .loop import Loop, Timer
 from .nursery import Birth, Nursery
@@ -38,8 +39,6 @@ from .post import Post
 from .quotas import Quotas
 from .settings import Settings
 
-STORAGE: Final = "sandbox-storage"
-"""The folder in the control folder where `services` keep what plugins store."""
 LAST: Final = 1.0
 """Seconds that workers get when everything ends."""
 
@@ -237,7 +236,7 @@ class Supervisor:
     def _home(self, spec: Spec, user: Identity | None) -> str | None:
         if not spec.files:
             return None
-        folder = Path(self.settings.homes) if self.settings.homes else self._control / FOLDER
+        folder = Path(self.settings.homes) if self.settings.homes else self._control / FILES
         home = make_home(folder, spec.plugin, user)
         if reason := excess(home, spec):
             raise RunError(f"{reason}: remove some of it")
