@@ -15,7 +15,7 @@ from .frozen import Frozen, replace
 from .loadings import Loading
 from .records import unknown
 from .settings.fields import HIDDEN, Declaration
-from .settings.resolving import Setting, explain, together
+from .settings.resolving import Setting, explain, resolve, together
 from .settings.values import from_given
 from .state.base import State, WantedState
 from .switching import Change, Switchboard
@@ -66,6 +66,7 @@ def configure(board: Switchboard, wish: Wish) -> Change:
                 entry |= told
                 rows = site.prepare(new, _say_nothing)
                 _require_active(wish, rows, was_active=was_active)
+                _require_wanted(site, new, wish)
                 snapshot = site.draft(rows, new)
             if new.settings == state.settings:
                 with site.lock:
@@ -181,8 +182,21 @@ def _require_active(wish: Wish, rows: Iterable[Loading], *, was_active: bool) ->
         return
     if was_active and not row.is_active:
         raise row.error or PluginError(row.reason)
-    if row.settings is not None and row.configurable is not None and wish.values:
-        row.configurable.check(row.name, row.settings.values)
+
+
+def _require_wanted(site: Site, new: State, wish: Wish) -> None:
+    """Raise if the plugin, active or not, doesn't want the values as they are together now."""
+    row = next((row for row in site.startup.loadings if row.name == wish.plugin), None)
+    if row is None or row.configurable is None or row.resident is None or not wish.values:
+        return
+    found = sources(wish.plugin, new, site.app)
+    try:
+        values, _origins = resolve(wish.plugin, row.configurable.declaration, found)
+    except SettingError:
+        return  # others are to be set first
+    with row.resident.running():
+        row.configurable.make(wish.plugin, values)
+    row.configurable.check(wish.plugin, values)
 
 
 def require_private(control: Path) -> None:

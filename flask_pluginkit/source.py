@@ -79,7 +79,7 @@ def read_bindings(path: Path, where: str) -> Bindings:
 
 
 def read_source(path: Path, where: str) -> str:
-    """Return the text of a source file, with "\\n" as its line ends; raises as `read_bindings`."""
+    """Return the text of a source file, its line ends as newlines; raises as `read_bindings`."""
     return _decode(_read(path, where), where)
 
 

@@ -50,7 +50,7 @@ PACKAGES = [
 
 HOST = """
 import json, os, threading, time
-from flask import Flask, render_template_string, request
+from flask import Flask, render_template, render_template_string, request
 from flask_pluginkit import PluginManager
 from flask_pluginkit.live.gate import always_open
 
@@ -67,6 +67,11 @@ def index():
 @app.route("/page1", endpoint="page1")
 def page():
     return render_template_string(request.args.get("source", "{{ emit_tep('nav') }}"))
+
+@app.route("/shown/one", endpoint="one")  # which slots a page shows is kept by endpoint
+@app.route("/shown/five", endpoint="five")
+def shown():
+    return render_template(f"{request.endpoint}.html")
 
 @app.route("/state")
 @always_open

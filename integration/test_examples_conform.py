@@ -69,7 +69,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     root = write_project(
         tmp_path_factory.mktemp("examples"),
         {},
-        {"test_it.py": "from flask_pluginkit.testing import conformance\n", "tests/x": ""},
+        {"test_it.py": "from flask_pluginkit.testing import conformance\n"},
         pluginkit_plugins=" ".join([*names, str(PLUGINS["welcome"])]),
         pythonpath=" ".join(map(str, roots)),
     )

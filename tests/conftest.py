@@ -94,11 +94,13 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what is the same with every version of Flask, and what is the kernel's doing."""
+    """Mark what is the same with every version of Flask, and what others than us decide."""
     if not reaches_flask(item.path):
         item.add_marker("flaskless")
     if item.path.name.startswith("test_sandbox"):
         item.add_marker("kernel")
+    if item.path.name == "test_authoring_types.py":
+        item.add_marker("typed")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

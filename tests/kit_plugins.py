@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 IMPORTS = """
-import logging, os, signal, socket, sys, tempfile, threading
+import logging, os, signal, socket, sys, tempfile, threading, time
 import click
 from flask import Blueprint, current_app, got_request_exception, render_template, request
 from markupsafe import Markup, escape
@@ -23,6 +23,10 @@ def index():
 @blueprint.get("/<int:number>/<word>")
 def item(number, word):
     return {{"number": number, "word": word}}
+
+@blueprint.get("/now")
+def now():
+    return str(time.monotonic())
 
 class Sorry(Exception):
     def __init__(self, code, reason):

@@ -361,6 +361,19 @@ def test_connections_signals_and_commands_are_there(host: Host) -> None:
     assert host.app.test_cli_runner().invoke(args=["hello", "greet"]).output == "hello\n"
 
 
+@pytest.mark.parametrize("decorator", ["command", "command()", "command('say-hello')"])
+def test_a_command_is_called_like_its_function_or_otherwise(host: Host, decorator: str) -> None:
+    """With or without parentheses; it has an application context."""
+    body = f"""
+    from flask import current_app
+
+    @plugin.cli.{decorator}
+    def say_hello(): print(current_app.name)
+    """
+    plugged(host, body)
+    assert host.app.test_cli_runner().invoke(args=["hello", "say-hello"]).output == "host\n"
+
+
 def test_what_another_plugin_registers_can_be_changed(host: Host) -> None:
     """Its normal form goes through the function."""
     host.plugin("other", "def register(): return {'tep': {'nav': 'other'}}")

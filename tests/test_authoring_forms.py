@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 import pytest
-from flask import Blueprint, Response, request_finished
+from flask import Blueprint, Flask, Response, request_finished
 from flask.views import MethodView
 from flask_classful import FlaskView
 from hypothesis import given
@@ -277,3 +277,26 @@ def test_code_that_looks_like_a_mail_address_renders_as_it_is() -> None:
     plugin.add_tep("nav", "example.org", order=10)
     _order, code = parse_code(plugin.register()["tep"]["nav"])
     assert Environment().from_string(code).render() == "example.org"
+
+
+# ---- what is seen of it ----------------------------------------------------------------------
+
+
+def test_a_plugin_and_what_calls_its_functions_say_what_they_are() -> None:
+    """As debuggers and logs show them."""
+    plugin = Plugin(__name__, name="hello")
+    plugin.tep("nav")(text)
+    ((name, part),) = plugin.register()["global"].items()
+    assert repr(plugin) == "<Plugin 'hello'>"
+    assert repr(part) == "<function text for the slot 'nav'>"
+    assert name.startswith("_pluginkit_part_text_")
+
+
+def test_a_hook_that_returns_no_response_leaves_the_one_that_there_is() -> None:
+    """As a single one that returns None does."""
+    plugin: Any = Plugin(__name__, name="hello")
+    plugin.after_request(stamp)
+    plugin.after_request(lambda _response: None)
+    response = Response()
+    with Flask(__name__).app_context():
+        assert plugin.register()["hep"]["after_request"](response) is response

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from inner import LoadInner, ask, inside, refused, value, visited
+from inner import LoadInner, ask, inside, refused, value
 from isolation_sites import Site, _impatient, sites
 from trees import clean_imports, write_plugin
 
@@ -196,9 +196,10 @@ def test_what_a_hook_needs_names_all_of_them(inside: LoadInner) -> None:
     assert refused(inner, "hook").name == "before_request first_and_second"
 
 
-def test_an_async_function_among_the_globals_is_run_to_its_end(inside: LoadInner) -> None:
-    """For templates of the plugin, also as a value of the context."""
-    body = """
+@pytest.mark.parametrize("is_async", [False, True])
+def test_async_functions_are_run_to_their_end(inside: LoadInner, is_async: bool) -> None:
+    """For parts of slots and as globals, whether or not templates are rendered in a loop."""
+    body = f"""
     from flask_pluginkit import Plugin
     plugin = Plugin(__name__)
     register = plugin.register
@@ -209,9 +210,14 @@ def test_an_async_function_among_the_globals_is_run_to_its_end(inside: LoadInner
     async def two(): return 2
 
     plugin.add_context(two=two)
-    plugin.add_tep("nav", "{{ one() }} {{ two() }}")
+    plugin.add_tep("nav", "{{{{ one() }}}} {{{{ two() }}}}")
+
+    @plugin.tep("side")
+    async def side(): return "<3>"
+
+    def on_app_ready(app):
+        app.jinja_env.is_async = {is_async}
     """
     inner = inside(body)
-    (tep,) = inner.description.teps
-    assert value(ask(inner, tep.reference)) == "1 2"
-    assert visited(inner, "/nowhere")
+    shown = [value(ask(inner, tep.reference)) for tep in inner.description.teps]
+    assert shown == ["1 2", "&lt;3&gt;"]

@@ -149,9 +149,14 @@ GOOD = {
         def counter() -> str:
             return "1"
 
-        @plugin.cli.command("greet")
+        @plugin.cli.command("greet", help="Say hello.")
         @click.argument("name")
         def greet(name: str) -> None: ...
+
+        @plugin.cli.command
+        def wave() -> None: ...
+
+        assert_type(wave, click.Command)
 
         @plugin.connect(request_finished)
         def finished(sender: object, **values: Any) -> None: ...

@@ -74,6 +74,22 @@ def test_paths_of_findings_count_from_the_base(tmp_path: Path) -> None:
     assert finding.path == f"project/{INIT}"
 
 
+def test_a_plugin_in_the_current_folder_has_short_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its files were read or run."""
+    folder = write_plugin(
+        tmp_path / "plugins", "one", "from . import views\n", files={"views.py": "raise ValueError"}
+    )
+    write(folder / "wrong.py", "def")
+    monkeypatch.chdir(folder)
+    found = check(".", ignore=["PK002"], run=True)
+    assert {one.path for one in found.findings} == {"wrong.py"}
+    (folder / "wrong.py").unlink()
+    write_plugin(tmp_path / "plugins", "one", "from . import views\n" + REGISTER)
+    assert [one.path for one in check(".").findings] == ["views.py"]
+
+
 def test_a_host_s_templates_are_known(tmp_path: Path) -> None:
     """A plugin in a host's folder of plugins may render them."""
     body = (
@@ -301,3 +317,34 @@ def test_a_template_that_is_no_file_is_a_finding(tmp_path: Path) -> None:
 def test_a_project_file_that_is_no_toml_is_a_finding(tmp_path: Path) -> None:
     """The rest is looked at all the same."""
     assert told(tmp_path, "x = __import__('flask')\n", {"pyproject.toml": "[project"}) == ["PK001"]
+
+
+INCLUDES = "".join(f"{{% include 'hello:{number}.html' %}}\n" for number in range(9000))
+
+GREAT = {
+    "references": ("", {"hello/templates/a.html": INCLUDES}),
+    "comments": ("# pluginkit: ignore[PK201] our own words\n" * 20_000, {}),
+    "hooks": (
+        "from flask_pluginkit import Plugin\nplugin = Plugin(__name__)\n"
+        "register = plugin.register\n\n\ndef f():\n"
+        + "    g()\n" * 5000
+        + "\n\n"
+        + "plugin.before_request(f)\n" * 5000,
+        {},
+    ),
+    "blueprints": (
+        "from flask import Blueprint\n"
+        + "".join(f"b{n} = Blueprint('b{n}', 'x')\nuse(b{n})\n" for n in range(5000)),
+        {},
+    ),
+    "findings": ("from markupsafe import Markup\nx = Markup(input)\n" * 9000, {}),
+}
+
+
+@pytest.mark.parametrize("name", GREAT)
+def test_great_numbers_of_anything_come_to_an_end(tmp_path: Path, name: str) -> None:
+    """What takes too long is left out, and that is said."""
+    init, files = GREAT[name]
+    found = told(tmp_path, init, files)
+    assert set(found) <= {"PK008", "PK104", "PK201", "PK902"}
+    assert len(found) <= 1100

@@ -8,6 +8,28 @@ import pytest
 from check_pages import checked, codes_of, told
 
 RIGHT = {
+    "Markup of either": (
+        "from markupsafe import Markup, escape\nfrom flask import render_template\n\n\n"
+        "def f(a):\n"
+        "    return Markup(escape(a) if a else '-'), Markup(render_template('nav.html'))\n"
+        ""
+    ),
+    "an environment that escapes": "import jinja2\nx = jinja2.Environment(autoescape=True)\n",
+    "names of utilities": "from flask_pluginkit.utils import is_match_version_req\n",
+    "what was sent, but not as it was": (
+        "from flask import Blueprint, request\nbp = Blueprint('hello', __name__)\n\n\n"
+        "@bp.get('/')\ndef f(a=None):\n    return 'a' + str(a), f'{a}', '%s' % request.method\n"
+    ),
+    "a context processor": (
+        "from flask import Blueprint\nbp = Blueprint('hello', __name__)\n\n\n"
+        "@bp.app_context_processor\ndef f():\n    return {'hello': 1, **{}}\n\n\n"
+        "bp.app_context_processor(lambda: {'request': 1})\n"
+    ),
+    "functions that call each other": (
+        "def f(r):\n    return g(r)\n\n\ndef g(r):\n    return f(r)\n\n\n"
+        "def register():\n    return {'hep': {'after_request': f}, 'filter': {'a': g}}\n"
+    ),
+    "code of a slot with an order": "def register():\n    return {'tep': {'a': '10@<b>x</b>'}}\n",
     "a constant Markup": "from markupsafe import Markup\nx = Markup('<b>' '</b>')\n",
     "Markup of a name": "from markupsafe import Markup\nA = '<b>'\nx = Markup(A + '</b>')\n",
     "an empty Markup": "from markupsafe import Markup\nx = Markup()\n",
@@ -72,6 +94,7 @@ FILES: dict[str, str | None] = {
     ),
     "hello/templates/base.html": "{% include 'partials/host.html' %}{{ '<b>'|safe }}",
     "hello/templates/icon@2x.html": "{% from 'nav.html' import a %}{% include name %}",
+    "hello/templates/mail.txt": "{{ name|safe }}",
     "hello/templates/odd.html": "{% cache 60 %}{{ x }}{% endcache %}",
 }
 
@@ -84,6 +107,46 @@ def test_what_is_right_is_not_reported(tmp_path: Path, name: str) -> None:
 
 
 WRONG = {
+    "a view of what is sent, formatted": (
+        (
+            "from flask import Blueprint, request\nbp = Blueprint('hello', __name__)\n\n\n"
+            "@bp.get('/')\ndef f():\n    return 'a {}'.format(request.headers['X'] or 'b')\n"
+        ),
+        "PK205",
+    ),
+    "a hook that answers with what is sent": (
+        (
+            "from flask import request\n\n\ndef f():\n    return 'no ' + request.path\n\n\n"
+            "def register():\n    return {'hep': {'before_request': f}}\n"
+        ),
+        "PK205",
+    ),
+    "a lambda that shows what is sent": (
+        (
+            "from flask import request\n\n\ndef register():\n"
+            "    return {'vep': {'rule': '/hello/x', "
+            "'view_func': lambda: f'{request.url}'}}\n"
+        ),
+        "PK205",
+    ),
+    "an item that is deleted": (
+        (
+            "x = {'a': {}}\n\n\ndef f():\n    del x['a']['b']\n\n\n"
+            "def register():\n    return {'dcp': {'a': f}}\n"
+        ),
+        "PK302",
+    ),
+    "a set that a function of a function changes": (
+        (
+            "x = set()\n\n\ndef g():\n    x.add(1)\n\n\ndef f():\n    g()\n\n\n"
+            "def register():\n    return {'dcp': {'a': f}}\n"
+        ),
+        "PK302",
+    ),
+    "a bridge between Pythons": ("from flask_pluginkit._compat import string_types\n", "PK602"),
+    "a future that is past": ("from __future__ import print_function\n", "PK605"),
+    "a plugin of 2.x": ("def getPluginClass():\n    return None\n", "PK601"),
+    "a module that is gone": ("import flask.ext.login\n", "PK601"),
     "Markup by its module": (
         "import markupsafe as m\n\n\ndef f(a):\n    return m.Markup(a)\n",
         "PK201",
@@ -317,3 +380,30 @@ def test_versions_are_compared_across_their_forms(
     register = "\n\ndef register():\n    return {}\n"
     found = codes_of(checked(tmp_path, init + register, files).findings)
     assert found == ([] if is_same else ["PK010"])
+
+
+def test_a_plugin_called_like_a_command_gets_none(tmp_path: Path) -> None:
+    """Its commands would be those of Flask."""
+    init = "__plugin_name__ = 'run'\n__version__ = '1.0.0'\n__author__ = 'A'\n\n\n"
+    cli = "def register():\n    return {'cli': input}\n"
+    assert codes_of(checked(tmp_path, init + cli, ignore=["PK005"]).findings) == ["PK108"]
+
+
+def test_an_old_project_has_its_licence_in_setup_py(tmp_path: Path) -> None:
+    """It is found there, and where the plugin says it."""
+    files: dict[str, str | None] = {
+        "setup.py": "setup(license='MIT')",
+        "pyproject.toml": None,
+        "LICENSE": None,
+    }
+    assert told(tmp_path, "", files) == ["PK605"]
+
+
+@pytest.mark.parametrize(
+    "line", ['classifiers = ["License :: OSI Approved"]', 'license-files = ["L"]', "license = {}"]
+)
+def test_each_form_of_a_licence_will_do(tmp_path: Path, line: str) -> None:
+    """As the specifications of projects had them over time; an empty one is none."""
+    text = f'[project]\nname = "hello"\nversion = "1.0.0"\n{line}\n'
+    files: dict[str, str | None] = {"pyproject.toml": text, "LICENSE": None}
+    assert told(tmp_path, "", files) == (["PK501"] if line.endswith("{}") else [])

@@ -187,6 +187,36 @@ def test_what_register_returns_is_looked_at(
     assert (finding.code, said in finding.message) == (code, True)
 
 
+@pytest.mark.parametrize(
+    ("rule", "parent", "codes"),
+    [("/a", None, []), ("/<int:>", None, ["PK705"]), ("/<int:>", "admin", [])],
+)
+def test_blueprints_are_registered_on_an_application(
+    tmp_path: Path, rule: str, parent: str | None, codes: list[str]
+) -> None:
+    """An empty one; what is to be in another blueprint has to wait for that."""
+    init = (
+        "from flask import Blueprint\nbp = Blueprint('hello', __name__)\n"
+        f"bp.add_url_rule({rule!r}, view_func=str, endpoint='a')\n\n\ndef register():\n"
+        f"    return {{'bep': {{'blueprint': bp, 'prefix': '/hello', 'parent': {parent!r}}},\n"
+        "            'vep': {'rule': '/b', 'view_func': str, '_blueprint': 'hello'}}\n"
+    )
+    assert codes_of(run(tmp_path, init).findings) == codes
+
+
+def test_a_plugin_that_breaks_the_check_is_told(tmp_path: Path) -> None:
+    """It can reach whatever is in its process, and harms but its own check."""
+    init = "import flask_pluginkit.checks.child as child\nchild.normalise = None\n"
+    finding = only(run(tmp_path, init))
+    assert (finding.code, "the check itself failed" in finding.message) == ("PK701", True)
+
+
+def test_a_plugin_that_takes_the_output_away_is_no_problem(tmp_path: Path) -> None:
+    """Nothing is printed then."""
+    init = "import os, sys\nsys.stdout = None\nos.close(1)\n"
+    assert codes_of(run(tmp_path, init).findings) == []
+
+
 def test_what_the_source_told_is_not_told_again(tmp_path: Path) -> None:
     """One mistake is one finding."""
     init = "def register():\n    return {'filters': {}, 'tep': {'nav': 'gone.html'}}\n"

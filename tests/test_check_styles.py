@@ -199,14 +199,15 @@ def items_of(root: Path, init: str) -> set[tuple[str, str | None]]:
     return {(item.kind, item.name) for item in found.items if item.kind != "key"}
 
 
-KINDS = {
+KINDS: dict[str, tuple[str, set[tuple[str, str | None]]]] = {
     "a list of functions and pairs": (
         "def a(x): ...\n\n\ndef register():\n    return {'filter': [a, ('b', a)], 'test': (a,)}\n",
         {("filter", "a"), ("filter", "b"), ("test", "a")},
     ),
     "signals by their names": (
         (
-            "import flask\nfrom flask import request_started\n\n\ndef a(x): ...\n\n\ndef register():\n"
+            "import flask\nfrom flask import request_started\n\n\ndef a(x): ...\n\n\n"
+            "def register():\n"
             "    return {'signal': {request_started: a, flask.request_finished: a}}\n"
         ),
         {("signal", "request_started"), ("signal", "request_finished")},
@@ -228,7 +229,8 @@ KINDS = {
     ),
     "a blueprint and what it adds": (
         (
-            "from flask import Blueprint\nbp = Blueprint('shop', __name__, url_prefix='/shop')\n\n\n"
+            "from flask import Blueprint\n"
+            "bp = Blueprint('shop', __name__, url_prefix='/shop')\n\n\n"
             "@bp.app_template_filter('money')\ndef a(x): ...\n\n\n"
             "@bp.app_template_test()\ndef b(x): ...\n"
             "\n\n@bp.app_template_global\ndef c(): ...\n\n\nbp.add_app_template_filter(a, 'cash')\n"
@@ -249,10 +251,13 @@ KINDS = {
             "from flask import request_started\nfrom flask.views import View\n"
             "from flask_pluginkit import Plugin\nplugin = Plugin(__name__)\n"
             "register = plugin.register\n"
-            "\n\nclass A(View): ...\n\n\nplugin.add_view(A, '/a')\nplugin.add_global(number=1)\n\n\n"
-            "@plugin.connect(request_started)\ndef a(x): ...\n\n\n@plugin.context\ndef b(): ...\n\n\n"
+            "\n\nclass A(View): ...\n\n\nplugin.add_view(A, '/a')\n"
+            "plugin.add_global(number=1)\n\n\n"
+            "@plugin.connect(request_started)\ndef a(x): ...\n\n\n@plugin.context\n"
+            "def b(): ...\n\n\n"
             "@plugin.test\ndef even(n): ...\n\n\n@plugin.global_()\ndef now(): ...\n\n\n"
-            "@plugin.cli.command('greet')\ndef c(): ...\n\n\n@plugin.after_request\ndef d(r): ...\n\n\n"
+            "@plugin.cli.command('greet')\ndef c(): ...\n\n\n@plugin.after_request\n"
+            "def d(r): ...\n\n\n"
             "plugin.tep('nav')(d)\nplugin.settings(A)\nplugin.cli.get_command('x')\n"
         ),
         {

@@ -229,6 +229,41 @@ def test_the_end_of_the_supervisor_is_no_fault_of_a_plugin(
     assert sum(errors for _calls, errors in site.row().counts.values()) == 1
 
 
+SLOW = """
+import time
+def view():
+    time.sleep(0.9)
+    return "at last"
+def register():
+    return {"vep": {"rule": "/guest/slow", "view_func": view, "endpoint": "guest.slow"}}
+"""
+
+
+def test_answers_just_before_the_deadline_are_faults_in_the_end(
+    sites: Callable[..., Site], tmp_path: Path
+) -> None:
+    """They are used; but who misses no deadline by a hair would never be blamed."""
+    guest(tmp_path, SLOW)
+    site = sites(deadline=1, config={"PLUGINKIT_BREAKER": {"faults": 3}})
+    for _ in range(3):
+        assert site.row().status == "active"
+        assert site.client.get("/guest/slow").text == "at last"
+    begun = time.monotonic()
+    while site.row().status == "active":  # the helper thread is at it
+        assert time.monotonic() - begun < 10
+        time.sleep(0.02)
+    assert site.row().status == "quarantined"
+    assert "its deadline" in site.row().reason
+
+
+def test_answers_in_good_time_are_none(sites: Callable[..., Site], tmp_path: Path) -> None:
+    """However many."""
+    guest(tmp_path, SLOW)
+    site = sites(deadline=5, config={"PLUGINKIT_BREAKER": {"faults": 1}})
+    assert site.client.get("/guest/slow").text == "at last"
+    assert site.row().status == "active"
+
+
 def pids(site: Site) -> list[int]:
     """Ask the plugin, and return the processes that there are then."""
     site.client.get("/guest/")

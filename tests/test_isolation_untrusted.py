@@ -19,6 +19,7 @@ from flask_pluginkit.exceptions import MissingExtraError
 from flask_pluginkit.frozen import replace
 from flask_pluginkit.isolation import remote
 from flask_pluginkit.isolation.answers import fragments
+from flask_pluginkit.isolation.approvals import Approvals
 from flask_pluginkit.isolation.conditions import require_extra
 from flask_pluginkit.isolation.hosting import Hosting, distribution_of
 from flask_pluginkit.isolation.remote import Remote
@@ -265,6 +266,9 @@ def test_a_version_that_asks_for_more_waits(site: Site, caplog: pytest.LogCaptur
     class Spec:
         level = "isolated"
         folder = str(row.candidate.folder)
+        plugin = "guest"
+        digest = row.hosted.remote.spec.digest
+        permissions = row.hosted.remote.spec.permissions
 
     class Running:
         spec = Spec
@@ -272,6 +276,7 @@ def test_a_version_that_asks_for_more_waits(site: Site, caplog: pytest.LogCaptur
 
     class Loaded:
         remote = Running
+        needs_approval = True
 
     running: Any = Loaded
     assert not hosting.must_wait(running, row.manifest)
@@ -279,6 +284,8 @@ def test_a_version_that_asks_for_more_waits(site: Site, caplog: pytest.LogCaptur
     more = replace(row.manifest, permissions=(*row.manifest.permissions, "storage"))
     assert hosting.must_wait(running, more)
     assert "flask plugins approve guest" in caplog.text
+    Approvals(site.folder / "state").revoke("guest")
+    assert not hosting.must_wait(running, more)  # nor may the old one go on
 
 
 def test_slots_mix_parts_of_here_and_of_there(sites: Callable[..., Site], tmp_path: Path) -> None:

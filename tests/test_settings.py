@@ -350,6 +350,23 @@ def test_each_application_has_its_own_values(hello: Host) -> None:
             assert hello.module("hello").settings.limit == 6
 
 
+def test_a_page_may_look_into_another_application(hello: Host) -> None:
+    """Whose values count within its context, in the middle of a request."""
+    hello.start()
+    other = hello.twin()
+    other.app.config["PLUGINKIT_HELLO_LIMIT"] = 6
+    other.start()
+
+    def both() -> str:
+        settings = hello.module("hello").settings
+        with other.app.app_context():
+            inner = settings.limit
+        return f"{inner} {settings.limit}"
+
+    hello.app.add_url_rule("/both", "both", both)
+    assert hello.get("/both") == "6 10"
+
+
 # ---- changing them -------------------------------------------------------------------------------
 
 
@@ -450,6 +467,22 @@ def test_values_that_the_dataclass_refuses_are_not_stored(host: Host) -> None:
     with pytest.raises(SettingError, match="ValueError"):
         host.pm.configure_plugin("hello", limit=13)
     assert host.get("/show") == "10 unset "
+
+
+def test_a_disabled_plugin_is_asked_about_its_values(host: Host) -> None:
+    """Else it could be enabled only after somebody has taken them away."""
+    body = HELLO.replace(
+        "settings = Settings",
+        "    def __post_init__(self):\n        if self.limit == 13: raise ValueError('unlucky')\n"
+        "settings = Settings",
+    )
+    host.plugin("hello", body, state="disabled")
+    host.start()
+    with pytest.raises(SettingError, match="ValueError"):
+        host.pm.configure_plugin("hello", limit=13)
+    host.pm.configure_plugin("hello", limit=14)
+    host.pm.enable_plugin("hello")
+    assert host.get("/show") == "14 unset "
 
 
 def test_an_unknown_plugin_is_told_with_the_nearest(hello: Host) -> None:
@@ -554,6 +587,8 @@ def test_what_is_stored_of_a_plugin_that_is_gone_can_be_taken_away(hello: Host) 
     state.write_text(state.read_text().replace('"hello"', '"gone"'))
     other = hello.twin()
     other.start()
+    with pytest.raises(PluginError, match="No plugin named gone"):
+        other.pm.configure_plugin("gone", limit=5)
     other.pm.configure_plugin("gone", reset=["limit"])
     assert "settings" not in state_file(other)
 
@@ -567,13 +602,16 @@ def test_a_switch_keeps_what_is_set(hello: Host) -> None:
     assert hello.get("/show") == "42 unset "
 
 
-def test_a_switch_of_others_leaves_the_row_as_it_is(hello: Host) -> None:
+def test_a_change_of_others_leaves_the_row_as_it_is(
+    hello: Host, set_variable: Callable[[str, str], None]
+) -> None:
     """Nothing is made anew that didn't change."""
-    hello.app.config["PLUGINKIT_HELLO_WORDS"] = "a,b"
-    hello.plugin("news", "def register():\n    return {}\n")
-    hello.start()
+    set_variable("PLUGINKIT_HELLO_WORDS", "a,b")
+    hello.plugin("news", DEMANDING)
+    hello.start(strict=False)
     hello.pm.configure_plugin("hello", limit=42)
     before = hello.row("hello")
+    hello.pm.configure_plugin("news", url="x", token="opensesame")
     hello.pm.disable_plugin("news")
     assert hello.row("hello") is before
 

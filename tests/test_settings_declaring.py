@@ -156,6 +156,7 @@ def _dataclass(annotation: Any, **rest: Any) -> type:
     ("annotation", "found", "expected"),
     [
         (list, "the type list", "Literal"),
+        ([int], "the type", "Literal"),
         (list[str], "the type list", "Literal"),
         (tuple[int, ...], "the type tuple", "tuple[str, ...]"),
         (int | str, "the type", "one of these or None"),

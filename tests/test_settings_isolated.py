@@ -16,10 +16,19 @@ from inner import LoadInner, ask, inside, value
 from isolation_sites import Site, _impatient, sites
 from trees import clean_imports, write_plugin
 
-from flask_pluginkit import PluginError, SettingError
+from flask_pluginkit import PEPError, PluginError, SettingError
+from flask_pluginkit.isolation.configuring import RemoteSettings, remote_settings
 from flask_pluginkit.isolation.declarations import declaration_of, info_of
 from flask_pluginkit.isolation.inside.configuring import seen
-from flask_pluginkit.isolation.messages import Configured, Page, SettingInfo, Visit
+from flask_pluginkit.isolation.messages import (
+    Configured,
+    Description,
+    Page,
+    SettingInfo,
+    Value,
+    Visit,
+)
+from flask_pluginkit.isolation.remote import Remote
 from flask_pluginkit.isolation.wire import REQUEST_LIMIT, TO_PLUGIN, WireError, encode
 from flask_pluginkit.settings.fields import Field, Kind
 from flask_pluginkit.text import UnusableText
@@ -224,6 +233,17 @@ def test_a_wrong_configured_value_stops_it(sites: Callable[..., Site], tmp_path:
     assert "small letters" in row.reason
 
 
+def test_a_disabled_plugin_is_asked_about_its_values(site: Site) -> None:
+    """Its process is started for that, and it stays disabled."""
+    site.manager.disable_plugin("guest")
+    with pytest.raises(SettingError, match="small letters"):
+        site.manager.configure_plugin("guest", code="ABC")
+    site.manager.configure_plugin("guest", limit=4)
+    assert site.row().status.value == "disabled"
+    site.manager.enable_plugin("guest")
+    assert show(site).startswith("4 ")
+
+
 def test_a_secret_is_told_nowhere(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """It crosses to the plugin's process alone."""
     site.manager.configure_plugin("guest", token=SECRET_TEXT)
@@ -387,3 +407,42 @@ def test_the_checker_tells_field_and_expectation(inside: LoadInner) -> None:
     )
     assert (fine, code) == (None, ["code", "text: small letters"])
     assert "ValueError" in limit[1]
+
+
+# ---- what the plugin's process answers ---------------------------------------------------------
+
+
+class FakeRemote:
+    """Answers what the test says."""
+
+    plugin = "guest"
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def ask(self, _page: Page, _calls: list[Any]) -> list[Value]:
+        """Return the one result."""
+        return [Value(value=self.answer)]
+
+
+def settings_of(answer: object, *infos: SettingInfo) -> RemoteSettings:
+    """The settings of a plugin whose process answers so."""
+    remote = cast("Remote", FakeRemote(answer))
+    return remote_settings(Description(settings=infos, checker=0), remote, lambda _plugin: b"")
+
+
+@pytest.mark.parametrize(
+    "answer", [5, [], ["limit"], ["limit", 5], {"limit": "x"}, [[], "x\x1b[0m"]]
+)
+def test_an_odd_answer_about_values_refuses_them(field: Field, answer: object) -> None:
+    """In printable words, whatever the process says."""
+    with pytest.raises(SettingError) as caught:
+        settings_of(answer, info_of(field)).check("guest", {"limit": 5})
+    assert str(caught.value).isprintable()
+    assert caught.value.field == "limit"
+
+
+def test_a_declaration_that_cannot_be_one_stops_the_plugin(field: Field) -> None:
+    """The host says what is wrong with it."""
+    with pytest.raises(PEPError, match="its settings: found settings of equal names"):
+        settings_of(None, info_of(field), info_of(field))

@@ -225,6 +225,7 @@ def test_the_longest_answers_fit_in_a_line(tmp_path: Path) -> None:
         ("flask-pluginkit-search", "search"),
         ("a__b", "a_b"),
         ("x" * 31, "x" * 30),
+        ("x" * 29 + "_y", "x" * 29),
     ],
 )
 def test_a_name_that_cant_be_used_is_refused_with_a_better_one(name: str, better: str) -> None:
@@ -251,7 +252,7 @@ def test_a_name_that_is_accepted_is_an_identifier(name: str) -> None:
     assert fault("name", name) or (name.isidentifier() and name.isascii())
 
 
-@pytest.mark.parametrize("text", ["", "  ", 'a "b"', "a\\b", "a\nb", "{{ 1 }}", "x" * 81])
+@pytest.mark.parametrize("text", ["", "  ", 'a "b"', "a\\b", "a\nb", "a { b", "a } b", "x" * 81])
 def test_a_text_that_would_break_a_file_is_refused(tmp_path: Path, text: str) -> None:
     """Nothing is made of an author that can't stand in Python and TOML."""
     with pytest.raises(ParamError, match="The author"):

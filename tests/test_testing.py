@@ -16,6 +16,8 @@ from flask_pluginkit.testing.conformance import Conformance
 from flask_pluginkit.testing.placeholders import HARMLESS, Placeholder
 
 HELLO = """
+from dataclasses import dataclass
+from flask_pluginkit import Settings
 from flask import Blueprint, current_app, render_template
 
 blueprint = Blueprint("hello", __name__)
@@ -24,8 +26,19 @@ blueprint = Blueprint("hello", __name__)
 def index():
     return f"hello from {current_app.config.get('PLACE', 'nowhere')}"
 
+@dataclass
+class Limits:
+    limit: int = 3
+
+settings = Settings(Limits)
+
+@blueprint.get("/limit")
+def limit():
+    return str(settings.limit)
+
 def register():
     return {
+        "settings": settings,
         "bep": {"blueprint": blueprint, "prefix": "/hello"},
         "tep": {"nav": "<a>{{ user.name }}</a>"},
         "dcp": {"counter": lambda: "<li>one</li>"},
@@ -81,6 +94,17 @@ def test_enabled_config(enabled, plugin_client, plugin_app):
     assert plugin_client.get("/hello/").text == "hello from nowhere"
     assert "PLACE" not in plugin_app.config
 
+def test_enabled_settings(enabled, plugin_client, plugin_manager, isolation_level):
+    plugin_manager.configure_plugin("hello", limit=4)
+    for _ in range(2):
+        with enabled(settings={"limit": 5}):
+            assert plugin_client.get("/hello/limit").text == "5"
+        assert plugin_client.get("/hello/limit").text == "4"
+    plugin_manager.configure_plugin("hello", reset="limit")
+    with enabled(settings={"limit": 6}):
+        assert plugin_client.get("/hello/limit").text == "6"
+    assert plugin_client.get("/hello/limit").text == "3"
+
 def test_enabled_without(enabled, plugin_client):
     with enabled(without=["hello"]):
         assert plugin_client.get("/hello/").status_code == 404
@@ -116,11 +140,16 @@ class TestOther:
 
 class TestOwnHost:
     @pytest.fixture
+    def plugin_config(self):
+        return {"PLACE": "early"}
+
+    @pytest.fixture
     def plugin_host(self):
         def make(folder):
             app = Flask("own", root_path=str(folder), instance_path=str(folder / "mine"))
             app.add_url_rule("/own", "own", lambda: "my own host")
             PluginManager(app)
+            assert app.config["PLACE"] == "early"
             return app
         return make
 
@@ -213,7 +242,7 @@ def test_a_level_that_was_named_is_demanded(tmp_path: Path) -> None:
     """It fails where the machine lacks it, instead of being skipped."""
     root = project(tmp_path, pluginkit_plugins="hello", pluginkit_isolation="trusted isolated")
     write(root / "tests/test_hello.py", "def test_it(plugin_app, isolation_level): pass\n")
-    lacking = "from flask_pluginkit.testing import levels\nlevels.obstacle = lambda level: 'no'\n"
+    lacking = "from flask_pluginkit.testing import kits\nkits.obstacle = lambda level: 'no'\n"
     write(root / "tests/conftest.py", lacking)
     run = run_pytest(root)
     assert sorted(node.partition("[")[2] for node in run.outcomes) == ["isolated]", "trusted]"]
@@ -221,13 +250,31 @@ def test_a_level_that_was_named_is_demanded(tmp_path: Path) -> None:
     assert "pluginkit_isolation demands it" in run.of("[isolated]").why
 
 
+def test_a_level_that_was_not_named_is_not_demanded(tmp_path: Path) -> None:
+    """The suite's test of isolation is skipped where others were named and this one is lacking."""
+    root = project(tmp_path, pluginkit_plugins="hello", pluginkit_isolation="trusted process")
+    write(
+        root / "tests/test_hello.py", "from flask_pluginkit.testing import conformance as suite\n"
+    )
+    write(
+        root / "tests/conftest.py",
+        "from flask_pluginkit.testing import kits\n"
+        "kits.obstacle = lambda level: 'no' if level == 'isolated' else ''\n",
+    )
+    run = run_pytest(
+        root, "tests/test_hello.py::suite::isolated", "tests/test_hello.py::suite::names"
+    )
+    assert run.of("::suite::names").result == "passed"
+    assert run.of("::suite::isolated").result == "skipped"
+
+
 def test_a_level_that_is_lacking_is_skipped_loudly(tmp_path: Path) -> None:
     """With the reason."""
     root = project(tmp_path, pluginkit_plugins="hello")
     write(root / "tests/test_hello.py", "def test_it(plugin_app, isolation_level): pass\n")
     lacking = (
-        "from flask_pluginkit.testing import levels\n"
-        "levels.obstacle = lambda level: 'no room' if level != 'trusted' else ''\n"
+        "from flask_pluginkit.testing import kits\n"
+        "kits.obstacle = lambda level: 'no room' if level != 'trusted' else ''\n"
     )
     write(root / "tests/conftest.py", lacking)
     run = run_pytest(root)

@@ -7,14 +7,15 @@ takes one function of a plugin, so several of them become one.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import Any, Final
 
-from flask import Response, current_app
+from flask import current_app
 from jinja2 import Undefined
 from markupsafe import Markup, escape
+from werkzeug.wrappers import Response
 
 from flask_pluginkit.exceptions import MissingExtraError, PluginError
 from flask_pluginkit.functions import private_name
@@ -42,9 +43,10 @@ class SlotFunction:
     def __repr__(self) -> str:
         return f"<function {_name(self.function)} for the slot {self.slot!r}>"
 
-    def __call__(self, **found: Any) -> Markup:
+    def __call__(self, **found: Any) -> Markup | Awaitable[Markup]:
         """Return HTML: text is escaped, Markup isn't, and None is nothing.
 
+        An async function is run to its end, unless the environment is async and does so itself.
         `found` has the variables of the template's context that the parameters name; those that
         it hasn't are undefined there.
 
@@ -61,9 +63,14 @@ class SlotFunction:
                 named[parameter.name] = value
             else:
                 positional.append(value)
-        function = current_app.ensure_sync(self.function) if self.is_async else self.function
-        result = function(*positional, **named)
-        return _NOTHING if result is None else escape(result)
+        if not self.is_async:
+            return _html(self.function(*positional, **named))
+        if current_app.jinja_env.is_async:
+            return self._later(positional, named)
+        return _html(current_app.ensure_sync(self.function)(*positional, **named))
+
+    async def _later(self, positional: list[Any], named: dict[str, Any]) -> Markup:
+        return _html(await self.function(*positional, **named))
 
     def _default(self, parameter: inspect.Parameter) -> Any:
         if parameter.default is not parameter.empty:
@@ -83,6 +90,10 @@ class SlotFunction:
         """Return the template code that calls this by its `name` among the globals."""
         given = ", ".join(f"{parameter.name}={parameter.name}" for parameter in self.parameters)
         return f"{{{{ {name}({given}) }}}}"
+
+
+def _html(result: Any) -> Markup:
+    return _NOTHING if result is None else escape(result)
 
 
 def unusable_parameter(function: Callable[..., Any]) -> str | None:

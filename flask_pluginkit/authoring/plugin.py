@@ -35,6 +35,26 @@ class Commands(AppGroup):
         super().__init__(name)
         self._ledger = ledger
 
+    @overload
+    def command(self, name: Callable[..., Any], /) -> click.Command: ...
+    @overload
+    def command(
+        self, name: str | None = None, cls: type[click.Command] | None = None, **options: Any
+    ) -> Callable[[Callable[..., Any]], click.Command]: ...
+    def command(self, name: Any = None, cls: Any = None, **options: Any) -> Any:
+        """Add the function as a command, in an application context: ``@plugin.cli.command``.
+
+        Args:
+            name: by default that of the function, with dashes.
+            cls: the class of the command, by default `click.Command`.
+            options: as for `flask.cli.AppGroup.command`.
+
+        """
+        make: Callable[..., Any] = super().command
+        if callable(name):
+            return make()(name)
+        return make(name, **({} if cls is None else {"cls": cls}), **options)
+
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command.
 
@@ -151,7 +171,11 @@ class Plugin(Views, Pages):
         def add(function: Any) -> Any:
             self._ledger.check("errhandler", [{"error": error, "handler": function}])
             self._ledger.check_arguments("errorhandler", function, 1)
-            self._ledger.append("errhandler", {"error": error, "handler": function}, key=error)
+            row, name = (
+                {"error": error, "handler": function},
+                getattr(error, "__name__", str(error)),
+            )
+            self._ledger.append("errhandler", row, key=error, name=name)
             return function
 
         return add
@@ -180,7 +204,7 @@ class Plugin(Views, Pages):
         return add
 
     @property
-    def cli(self) -> AppGroup:
+    def cli(self) -> Commands:
         """The group of the plugin's commands (cli): ``@plugin.cli.command("greet")``.
 
         They run in an application context, as ``flask hello greet``.

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Final
@@ -36,6 +37,9 @@ from .suppressions import suppress
 
 SECONDS: Final = 20.0
 """For how long importing one plugin and calling its ``register()`` may take."""
+
+MOST_FINDINGS: Final = 500
+"""What one rule finds in one plugin: nobody reads more, and finding it all may take for ever."""
 
 RULES: Final[Sequence[Callable[[Subject], Iterator[Finding]]]] = (
     check_files,
@@ -184,9 +188,14 @@ def _findings(
     findings: list[Finding] = []
     for rule in RULES:
         try:
-            findings += rule(subject)
+            found = [*islice(rule(subject), MOST_FINDINGS + 1)]
         except RecursionError:
             message = f"not looked at by {rule.__name__}: something is nested too deep"
+            findings.append(subject.in_file("PK008", subject.shown_init, message))
+            continue
+        findings += found[:MOST_FINDINGS]
+        if len(found) > MOST_FINDINGS:
+            message = f"not looked at to the end by {rule.__name__}: it finds too much"
             findings.append(subject.in_file("PK008", subject.shown_init, message))
     is_sound = not any(
         one.code in {"PK001", "PK002", "PK003", "PK006"} and one.severity == "error"

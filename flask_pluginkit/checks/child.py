@@ -101,7 +101,7 @@ class _Trial:
             _candidate({"folder": str(folder), "location": location})
             for location in self.given["namespaces"]
             for folder in sorted(Path(location).iterdir())
-            if (folder / "__init__.py").is_file()
+            if folder.name.isidentifier() and (folder / "__init__.py").is_file()
         ]
 
     def _guarded(self, stage: str, doing: str, function: Any) -> Any:

@@ -122,10 +122,6 @@ class Module:
             yield above
             above = self.parents.get(id(above))
 
-    def function_around(self, node: ast.AST) -> Function | None:
-        """Return the innermost function that a node stands in."""
-        return next((each for each in self.enclosing(node) if isinstance(each, Function)), None)
-
     def _assign(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Name):
             self.assigned.setdefault(target.id, []).append(value)

@@ -23,8 +23,8 @@ MOST_PLUGINS: Final = 200
 _MOST_ENTRIES: Final = 10_000
 
 _NO_PLUGINS: Final = frozenset({"static", "templates", "tests", "docs", "build", "dist"})
-_BELOW: Final = (f"src/{NAMESPACE}", NAMESPACE, "plugins", "src", ".")
-"""Folders of a project in which plugins are looked for; the first that has any counts."""
+_BELOW: Final = ((f"src/{NAMESPACE}", NAMESPACE, "plugins"), ("src",), (".",))
+"""Folders of a project in which plugins are looked for; by turns, until one has any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +126,8 @@ def _plugins_in(
     path: Path, names: Names, faults: list[Fault], project: Project | None
 ) -> list[tuple[Path, Project | None]]:
     """Return the plugins of one project, or of one folder of plugins."""
-    for place in (path,) if _is_location(path) else [path / below for below in _BELOW]:
-        if found := list(_children(place, names, faults)):
+    for below in ((".",),) if _is_location(path) else _BELOW:
+        if found := [each for name in below for each in _children(path / name, names, faults)]:
             return [(folder, project) for folder in found]
     return []
 

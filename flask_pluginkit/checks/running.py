@@ -23,6 +23,7 @@ from flask_pluginkit.finding import NAMESPACE
 from .codes import CODES
 from .places import Place
 from .reports import Finding
+from .sources import inside
 from .subjects import Subject
 
 _BOOT: Final = (
@@ -67,15 +68,16 @@ def run(
         ended = _run(room, seconds)
         rows = list(_rows(answer))
     stage = next((row["stage"] for row in reversed(rows) if "stage" in row), "start")
-    findings = [made for row in rows if (made := _finding(subject, row)) is not None]
+    made = (_finding(subject, row) for row in rows)
+    findings = [one for one in made if one is not None][:MOST_FINDINGS]
     doing = _STAGES.get(stage, "running")
     if ended is None:
         message = f"{doing} takes more than {seconds:g} seconds"
         findings.append(subject.in_file("PK703", subject.shown_init, message))
         return findings, False
-    if stage == "end":
-        is_complete = not any(one.code in {"PK701", "PK702"} for one in findings)
-        return findings, is_complete
+    has_failed = any(one.code in {"PK701", "PK702"} for one in findings)
+    if stage == "end" or has_failed:
+        return findings, not has_failed
     message = f"{doing} ended the process ({_how(ended)})"
     findings.append(subject.in_file("PK701", subject.shown_init, message))
     return findings, False
@@ -84,9 +86,11 @@ def run(
 def _given(subject: Subject, places: Sequence[Place], paths: Sequence[Path]) -> dict[str, Any]:
     """Return what the process is told."""
     every = [subject.place, *(place for place in places if place is not subject.place)]
-    tops = [_top(place.folder) for place in every]
-    # the folder of the host's package is as good as the current one for `flask --app`
-    search = [*map(str, tops), *map(str, paths), *_own_path(), str(Path.cwd())]
+    tops = [str(_top(place.folder)) for place in every]
+    # one that is imported by its name alone must come before one that is installed; all else
+    # comes last, so that no file beside a plugin stands in the place of a library
+    first = tops[:1] if _is_by_name(subject.folder) else []
+    search = [*first, *_own_path(), *tops, *map(str, paths), str(Path.cwd())]
     known = [item.name for item in subject.registered.of("tep") if subject.slot_text(item)]
     return {
         "path": list(dict.fromkeys(search)),
@@ -97,10 +101,15 @@ def _given(subject: Subject, places: Sequence[Place], paths: Sequence[Path]) -> 
     }
 
 
+def _is_by_name(folder: Path) -> bool:
+    """Tell whether a plugin is a package that lies in no folder of plugins."""
+    return folder.resolve().parent.name not in {NAMESPACE, "plugins"}
+
+
 def _top(folder: Path) -> Path:
     """Return the folder from which a plugin is imported by its name."""
     parent = folder.resolve().parent
-    return parent.parent if parent.name in {NAMESPACE, "plugins"} else parent
+    return parent if _is_by_name(folder) else parent.parent
 
 
 def _plugin(folder: Path) -> dict[str, str]:
@@ -173,9 +182,9 @@ def _finding(subject: Subject, row: dict[str, Any]) -> Finding | None:
     if isinstance(file, str) and file:
         folder = subject.folder.resolve()
         if Path(file).is_relative_to(folder):
-            path = f"{subject.place.shown}/{Path(file).relative_to(folder).as_posix()}"
+            path = inside(subject.place.shown, Path(file).relative_to(folder).as_posix())
     place = (line, 0) if isinstance(line, int) else (0, 0)
-    return subject.in_file(code, path.removeprefix("./"), message, place)
+    return subject.in_file(code, path, message, place)
 
 
 def _how(code: int) -> str:

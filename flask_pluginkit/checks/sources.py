@@ -132,10 +132,15 @@ def read_tree(folder: Path, shown: str) -> Tree:
             name = "/".join(parts[1:])
             tree.template_names.add(name)
             if os.path.splitext(name)[1] in TEMPLATES:  # noqa: PTH122 - a name, no path
-                _read_template(folder / relative, f"{shown}/{relative}", name, tree)
+                _read_template(folder / relative, inside(shown, relative), name, tree)
         elif relative.endswith(".py"):
-            _read_python(folder / relative, f"{shown}/{relative}", relative, tree)
+            _read_python(folder / relative, inside(shown, relative), relative, tree)
     return tree
+
+
+def inside(shown: str, relative: str) -> str:
+    """Return how a file is called that lies in a folder that is called `shown`."""
+    return relative if shown in {"", "."} else f"{shown}/{relative}"
 
 
 def names_below(folder: Path) -> frozenset[str]:
@@ -177,7 +182,9 @@ def _files(folder: Path, shown: str, tree: Tree) -> Iterator[str]:
             with os.scandir(folder / below) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except (OSError, ValueError) as error:
-            _left_out(tree, f"{shown}/{below}", f"the folder can't be listed: {clean(error, 100)}")
+            _left_out(
+                tree, inside(shown, below), f"the folder can't be listed: {clean(error, 100)}"
+            )
             continue
         for entry in entries:
             relative = f"{below}/{entry.name}" if below else entry.name
@@ -185,12 +192,12 @@ def _files(folder: Path, shown: str, tree: Tree) -> Iterator[str]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if depth >= DEEPEST:
-                    _left_out(tree, f"{shown}/{relative}", f"it is deeper than {DEEPEST} folders")
+                    _left_out(tree, inside(shown, relative), f"it is deeper than {DEEPEST} folders")
                 else:
                     pending.append((relative, depth + 1))
                 continue
             if entry.is_symlink() and not os.path.isfile(entry.path):  # noqa: PTH113
-                _left_out(tree, f"{shown}/{relative}", "it is a link to no file")
+                _left_out(tree, inside(shown, relative), "it is a link to no file")
                 continue
             count += 1
             if count > MOST_FILES:

@@ -12,7 +12,7 @@ from flask_pluginkit.finding import NAMESPACE
 from flask_pluginkit.kinds import FILE_SUFFIXES
 from flask_pluginkit.manifest import Manifest, read_manifest
 from flask_pluginkit.ordering import parse_code, parse_file
-from flask_pluginkit.permissions import Permissions, parse
+from flask_pluginkit.permissions import DUNDER, Permissions, parse
 
 from .codes import ISOLATION, Severity
 from .contributions import Contribution, Registered
@@ -20,7 +20,7 @@ from .declared import find_registered
 from .modules import Module, Modules, place_of
 from .places import Place
 from .reports import Finding, make_finding
-from .sources import Fault, TemplateFile, Tree, names_below, parse_template, read_tree
+from .sources import Fault, TemplateFile, Tree, inside, names_below, parse_template, read_tree
 
 
 class Subject:
@@ -36,7 +36,8 @@ class Subject:
         self.registered: Final[Registered] = find_registered(self.modules, place.folder.name)
         self.last_lines: dict[Finding, int] = {}
         """Where the code ends that a finding is about, for comments behind it."""
-        self.is_for_isolation: Final = isolated or bool(self.manifest.permissions)
+        says_so = self.modules.root is not None and DUNDER in self.modules.root.assigned
+        self.is_for_isolation: Final = isolated or says_so
 
     @property
     def name(self) -> str:
@@ -51,7 +52,7 @@ class Subject:
     @cached_property
     def shown_init(self) -> str:
         """The file with the manifest, as it is shown."""
-        return f"{self.place.shown}/__init__.py" if self.place.shown != "." else "__init__.py"
+        return inside(self.place.shown, "__init__.py")
 
     # ---- findings ---------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import re
 import tokenize
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from flask_pluginkit.text import clean, describe
@@ -22,6 +23,9 @@ from .subjects import Subject
 
 _MARK: Final = re.compile(r"pluginkit:\s*ignore\b(?:\[([^\]]*)\])?[:\s-]*(.*)", re.DOTALL)
 _IN_TEMPLATE: Final = re.compile(r"\{#-?\+?\s*(pluginkit:.*?)[-+]?#\}", re.DOTALL)
+
+MOST_COMMENTS: Final = 500
+"""Comments of one plugin that are heeded."""
 
 FEWEST_LETTERS: Final = 3
 """Letters that a reason has at least."""
@@ -56,7 +60,7 @@ def suppress(
     Findings about the comments themselves come along: those without a reason, and those that
     suppress nothing although their code, as `is_judged` tells, was looked for.
     """
-    comments = [*_suppressions(subject)]
+    comments = [*islice(_suppressions(subject), MOST_COMMENTS)]
     kept = []
     suppressed = 0
     for finding in findings:

@@ -13,13 +13,12 @@ import os
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from flask_pluginkit.exceptions import LoadError, Problem
 from flask_pluginkit.frozen import Frozen
-from flask_pluginkit.state.markers import DISABLED, ENABLED
 from flask_pluginkit.text import clean, describe
 
 MOST_FILES: Final = 10_000
@@ -42,6 +41,14 @@ class _Item(Frozen, kw_only=False):
     path: bytes
     signature: _Signature
     """Kind, device, inode, size and times: a file that has the same ones wasn't written to."""
+
+
+class Contents(Frozen, kw_only=False):
+    """What was in a plugin's folder at one moment."""
+
+    digest: str
+    files: Mapping[str, bytes]
+    """The SHA-256 of each file by its path; links aren't among them."""
 
 
 class _Digests:
@@ -117,10 +124,19 @@ def _below(folder: Path, path: bytes, prefix: bytes, levels: int) -> Iterator[_I
                 yield from _below(folder, entry.path, name + b"/", levels - 1)
 
 
-_MARKERS: Final = frozenset({ENABLED.encode(), DISABLED.encode()})
+_MARKERS: Final = frozenset({b"ENABLED", b"DISABLED"})
+"""As `state.markers` has them; each plugin's process would have to import all of that."""
 
 
-def _computed(folder: Path, items: tuple[_Item, ...]) -> str:
+def contents_of(folder: Path) -> Contents:
+    """Return what is in a plugin's folder now, all of which is read. Raises as `digest_of`."""
+    files: dict[str, bytes] = {}
+    digest = _computed(folder, _survey(folder, os.fsencode(folder)), files)
+    return Contents(digest, files)
+
+
+def _computed(folder: Path, items: tuple[_Item, ...], files: dict[str, bytes] | None = None) -> str:
+    """Return the digest of what was found, and put the hash of each file into `files`."""
     whole = hashlib.sha256(b"flask_pluginkit 1\n")
     for item in items:
         kind = stat.S_IFMT(item.signature[0])
@@ -128,6 +144,8 @@ def _computed(folder: Path, items: tuple[_Item, ...]) -> str:
             content = _content(item, kind)
         except OSError as error:
             raise _unreadable(folder, error) from error
+        if files is not None and kind == stat.S_IFREG:
+            files[os.fsdecode(item.path)] = content
         # lengths stand before what others chose, so that no two folders make one text
         whole.update(b"%d %d %s %d %s" % (kind, len(item.name), item.name, len(content), content))
     return whole.hexdigest()

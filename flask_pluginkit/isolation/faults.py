@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from textwrap import indent
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from flask_pluginkit.exceptions import PluginError
+from flask_pluginkit.residents import Resident
 from flask_pluginkit.text import clean
 
 from .messages import (
@@ -13,6 +14,9 @@ from .messages import (
     Failure,
     Result,
 )
+
+JUST_IN_TIME: Final = "its deadline"
+"""The point at which answers are counted that came late, and not too late."""
 
 
 class PluginFault(PluginError):  # noqa: N818 - the word for it everywhere
@@ -24,6 +28,19 @@ class PluginFault(PluginError):  # noqa: N818 - the word for it everywhere
         """As its process formatted it; untrusted text without control characters."""
         if traceback:
             self.add_note(quoted(traceback))
+
+
+def count_late(resident: Resident, seconds: float) -> None:
+    """Count an answer that came just before the deadline as a fault of the plugin.
+
+    The page gets it. But whoever answers so again and again keeps threads of the host waiting,
+    and misses no deadline that would end it.
+    """
+    meter = resident.meter(JUST_IN_TIME)
+    meter.errors += 1
+    resident.last_fault = f"it answered after {seconds:.2f} s, just before the deadline\n"
+    if resident.breaker.fault(resident.calls):
+        resident.home.trip(resident, meter.point)
 
 
 def quoted(traceback: str) -> str:

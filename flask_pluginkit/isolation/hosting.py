@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -229,9 +230,11 @@ class Hosting:
     def _start(self, spec: Spec, resident: Resident, retry: bool, needs_approval: bool) -> Loaded:
         from .bridge import conflicts_of, shapes_of
         from .checking import checked, fatal
+        from .faults import count_late
         from .remote import Remote
 
         remote = Remote(spec, self.control, self.settings, self.greeting, self.logger, self._assets)
+        remote.note_late = partial(count_late, resident)
         description = checked(remote.start(retry=retry), spec)
         with self._lock:
             self._running.add(remote)

@@ -50,6 +50,9 @@ LOGGED: Final = 100
 DESERTED: Final = 0.1
 """Seconds after which a worker that can't be reached is blamed; one that died is replaced."""
 
+LATE: Final = 0.2
+"""The share of the deadline that must be left when an answer comes; with less it is a fault."""
+
 GRACE: Final = 0.005
 """Seconds that the end of the supervisor may be noticed later than that of its workers."""
 
@@ -89,6 +92,8 @@ class Remote:
         )
         self.settings_frame: Callable[[], bytes] = _no_settings
         """Gives the frame with the plugin's settings as the request sees them."""
+        self.note_late: Callable[[float], None] = _note_nothing
+        """Called with the seconds that an answer took, if it came just in time."""
         self.is_retired = False
         self._is_last = False
         self._control = control
@@ -212,6 +217,7 @@ class Remote:
             except ClosedError as error:
                 raise pool.told(error) from error
             else:
+                self._judge(answer)
                 answer.allow(self.settings.deadline, self.settings.stream)
                 return answer
 
@@ -241,9 +247,16 @@ class Remote:
 
     def read(self, answer: Streamed) -> list[Result]:
         """Return the results of a `Batch`, and log what came with them."""
+        self._judge(answer)
         assert isinstance(answer.reply, Results)
         self.log(answer.reply.records)
         return list(answer.reply.results)
+
+    def _judge(self, answer: Streamed) -> None:
+        """Tell of an answer that came just in time: nobody misses a deadline by it."""
+        deadline = self.settings.deadline
+        if answer.left < deadline * LATE:
+            self.note_late(deadline - answer.left)
 
     def log(self, records: Iterable[Record]) -> None:
         """Log what the plugin logged, as its own."""
@@ -291,9 +304,14 @@ def ask_all(rows: Sequence[Row]) -> list[Outcome]:
             if isinstance(found, UnreachableError) and time.monotonic() < deadline:
                 remote.forget(pool)  # it never got the message: whoever follows may have it
             else:
-                is_error = isinstance(found, PluginError)
-                outcomes[place] = pool.told(found) if is_error else remote.read(found)
+                outcomes[place] = (
+                    pool.told(found) if isinstance(found, PluginError) else remote.read(found)
+                )
     return [outcomes[place] for place in range(len(rows))]
+
+
+def _note_nothing(_seconds: float) -> None:
+    """Nobody counts it."""
 
 
 def _no_settings() -> bytes:

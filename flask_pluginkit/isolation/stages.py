@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from flask import has_request_context, request
 
+from flask_pluginkit.contexts import REQUEST_CONTEXT
 from flask_pluginkit.exceptions import PluginError
 from flask_pluginkit.points import TemplatePart
 
@@ -59,10 +60,11 @@ class Stages:
     def teps(self, slot: str, parts: Parts, variables: dict[str, Any]) -> dict[Any, Any]:
         """Return what the isolated parts of a slot render: a `Result` or PluginError of each."""
         own = tuple(part for part in parts if part.remote is not None)
-        if variables or not has_request_context():
+        if variables or (context := REQUEST_CONTEXT.get(None)) is None:
             return _render(own, variables)
-        endpoint = request.endpoint or ""
-        kept: dict[Any, Any] = request.environ.setdefault(KEY, {}).setdefault("teps", {})
+        asks = context.request  # not by the proxy: a page has many slots
+        endpoint = asks.endpoint or ""
+        kept: dict[Any, Any] = asks.environ.setdefault(KEY, {}).setdefault("teps", {})
         shown = self._shown.get(endpoint)
         if shown is None:
             if len(self._shown) >= PAGES:

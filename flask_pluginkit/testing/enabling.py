@@ -100,7 +100,7 @@ class Enabled:
             return
         manager: Any = self._running.manager
         name = self._running.name
-        stored = dict(self._running.site.state.settings.get(name, {}))  # type: ignore[attr-defined,unused-ignore]
+        stored = dict(self._running.site.state.settings.get(name, {}))
         before = {field: stored[field] for field in settings if field in stored}
         manager.configure_plugin(name, by=BY, **settings)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,8 +60,11 @@ def paths(running: Running, text: str = HARMLESS) -> Iterator[tuple[str, str]]:
             continue
         names = rule.arguments - set(rule.defaults or ())
         kinds = {name: type(rule._converters[name]).__name__ for name in names}  # noqa: SLF001
+        given: dict[str, Any]
         given = {name: _BY_CONVERTER.get(kinds[name], text) for name in names}
-        built = rule.build({**given, **dict(values.get(rule.endpoint, {}))}, append_unknown=False)
+        said = values.get(rule.endpoint)
+        given |= said if isinstance(said, Mapping) else {}
+        built = rule.build(given, append_unknown=False)
         if built is not None:
             yield built[1], rule.endpoint
 
@@ -217,11 +220,8 @@ def commands(running: Running) -> Iterator[str]:
     ]
     names = [*own, *([running.name] if running.row.shapes["cli"] else [])]
     for name in dict.fromkeys(names):
-        found = app.cli.commands.get(name)
-        if found is None:
-            yield f"the command `flask {name}` isn't there"
-            continue
-        yield from _helped(app.test_cli_runner(), found, (name,))
+        if (found := app.cli.commands.get(name)) is not None:  # else `names` tells of it
+            yield from _helped(app.test_cli_runner(), found, (name,))
 
 
 def _helped(
@@ -235,11 +235,7 @@ def _helped(
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=words[-1])
         for name in command.list_commands(context):
-            try:
-                inner = command.get_command(context, name)
-            except Exception as error:  # noqa: BLE001 - it is what is looked for
-                yield f"`flask {' '.join((*words, name))}`: {error!r}"
-                continue
+            inner = command.get_command(context, name)  # which the help above has done as well
             if inner is None:
                 yield f"`flask {' '.join((*words, name))}` is listed, and isn't there"
             else:

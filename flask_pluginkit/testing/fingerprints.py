@@ -132,14 +132,8 @@ def _is_ours(receiver: object) -> bool:
 
 
 def _signals() -> dict[str, str]:
-    handlers = {}
-    for one in signal.Signals:
-        try:
-            handler = signal.getsignal(one)
-        except ValueError:
-            continue
-        handlers[one.name] = repr(handler)
-    return handlers
+    valid = signal.valid_signals()
+    return {one.name: repr(signal.getsignal(one)) for one in signal.Signals if one in valid}
 
 
 def difference(before: Fingerprint, after: Fingerprint) -> list[str]:

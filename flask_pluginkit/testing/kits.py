@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,13 +18,13 @@ class Kit:
 
     Args:
         plan: of an application; each that is made gets a folder beside that one's.
-        demanded_by: the option that demands the levels that tests run at, empty if none does.
+        demanded: the levels that the machine has to have, as the author said.
 
     """
 
-    def __init__(self, plan: Plan, demanded_by: str = "") -> None:
+    def __init__(self, plan: Plan, demanded: Collection[str] = ()) -> None:
         self._plan = plan
-        self._demanded_by = demanded_by
+        self._demanded = demanded
         self._made = 0
 
     @property
@@ -48,6 +49,6 @@ class Kit:
         if not (reason := obstacle(level)):
             return
         text = f"NOTHING RAN AT THE LEVEL {level!r}: {reason}"
-        if self._demanded_by:
-            pytest.fail(f"{text} ({self._demanded_by} demands it)", pytrace=False)
+        if level in self._demanded:
+            pytest.fail(f"{text} (pluginkit_isolation demands it)", pytrace=False)
         pytest.skip(text)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from jinja2 import Environment, TemplateNotFound, TemplateSyntaxError, meta
-from markupsafe import escape
 
 HARMLESS: Final = "text"
 
@@ -121,8 +120,3 @@ def unescaped(page: str) -> str:
     if place < 0:
         return ""
     return " ".join(page[max(0, place - 40) : place + len(SCRIPT) + 20].split())
-
-
-def is_escaped(page: str) -> bool:
-    """Tell whether a page shows the script as text."""
-    return str(escape(SCRIPT)) in page

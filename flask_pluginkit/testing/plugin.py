@@ -183,7 +183,7 @@ def pluginkit(
         config=plugin_config,
         values=plugin_values,
     )
-    return Kit(plan, ISOLATION if demanded(request.config) else "")
+    return Kit(plan, demanded(request.config))
 
 
 @pytest.fixture

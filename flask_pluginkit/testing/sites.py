@@ -96,6 +96,7 @@ class AloneSite(Site):
         plan = self.plan
         self.others = ()
         self.is_strict_now = plan.is_strict
+        app.config.update(TESTING=True, **plan.config)
         if plan.level != "trusted":
             app.config.setdefault("PLUGINKIT_SANDBOX_UIDS", levels.UIDS)
             if self.copied is not None:  # others may not enter the folders of a test
@@ -211,7 +212,6 @@ def _started(plan: Plan, copied: Candidate | None) -> Running:
 
 def _made(plan: Plan) -> Flask:
     app = plan.host(plan.folder)
-    app.config.update(TESTING=True, **plan.config)
     if not app.secret_key:
         app.secret_key = KEY
     return app

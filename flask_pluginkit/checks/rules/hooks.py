@@ -35,10 +35,14 @@ _DEEPEST: Final = 3
 def check_hooks(subject: Subject) -> Iterator[Finding]:
     """Yield calls in hooks for all requests that wait for the network, a process, or the disk."""
     seen: set[tuple[int, str]] = set()
+    looked_at: set[tuple[int, str]] = set()
     for item in subject.registered.of("hep", "context"):
         if item.function is None:
             continue
         hook = item.name or "the context of every template"
+        if (id(item.function[1]), hook) in looked_at:
+            continue
+        looked_at.add((id(item.function[1]), hook))
         for home, call, reason in _waits(subject, *item.function, set(), 0):
             if (id(call), hook) not in seen:
                 seen.add((id(call), hook))

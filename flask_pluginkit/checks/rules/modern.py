@@ -71,6 +71,9 @@ def check_modern(subject: Subject) -> Iterator[Finding]:
         yield from _old_python(subject, module)
     root = subject.modules.root
     if root is not None:
+        if "getPluginClass" in root.functions:
+            message = "getPluginClass() is how plugins of 2.x began: write register() instead"
+            yield subject.at("PK601", root, root.functions["getPluginClass"], message)
         for name in sorted(subject.manifest.computed):
             given = root.assigned.get(name)
             if given:

@@ -75,7 +75,7 @@ def check_output(subject: Subject) -> Iterator[Finding]:
 
 def _in_template(subject: Subject, template: TemplateFile) -> Iterator[Finding]:
     for each in template.tree.find_all(nodes.Filter):
-        if each.name == "safe" and not _is_template_constant(each.node):
+        if each.name == "safe" and template.is_escaped and not _is_template_constant(each.node):
             message = (
                 "|safe passes the value unescaped: leave it out, or have a function return "
                 "Markup that escapes what it is made of"

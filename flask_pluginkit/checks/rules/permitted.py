@@ -203,19 +203,18 @@ def _hook(subject: Subject, item: Contribution, code: str, names: list[str]) -> 
 
 
 def _routes(subject: Subject) -> Iterator[Need]:
+    prefixes = {each.name: each.prefix for each in subject.registered.blueprints.values()}
     for item in subject.registered.of("vep", "cvep"):
-        if item.name is None:
+        if item.name is None or (item.blueprint and item.blueprint not in prefixes):
             continue
-        prefix = _prefix(subject, item)
-        if prefix is None:
-            continue
+        prefix = prefixes.get(item.blueprint) or ""
         rule = f"{prefix}{item.name}"
         literal, argument_, _rest = rule.partition("<")
         if argument_:
             literal = f"{literal.rpartition('/')[0]}/"
         if is_below(literal, f"/{subject.name}"):
             continue
-        top = literal.rstrip("/") or "/"
+        top = prefix or literal.rstrip("/") or "/"
         message = (
             f"the route {describe(rule)} isn't below /{subject.name}/: put it there, or "
             + ASK.format(f"routes:{top}")
@@ -223,21 +222,17 @@ def _routes(subject: Subject) -> Iterator[Need]:
         yield Need(f"routes:{top}", subject.at("PK408", item.module, item.node, message))
 
 
-def _prefix(subject: Subject, item: Contribution) -> str | None:
-    """Return what stands in front of a rule, None if that isn't known."""
-    if not item.blueprint:
-        return ""
-    for blueprint in subject.registered.blueprints.values():
-        if blueprint.name == item.blueprint:
-            return blueprint.prefix or ""
-    return None
-
-
 # ---- HTML ------------------------------------------------------------------------------------
 
 
 def _slot(subject: Subject, template: TemplateFile) -> Iterator[Need]:
     """Look at what becomes a part of the host's pages."""
+    for variable in template.tree.find_all(nodes.Name):
+        if variable.name == "request":
+            message = f"request in a part of the host's pages: {ASK.format('requests')}"
+            finding = subject.in_template("PK404", template, variable.lineno, message, "request")
+            yield Need("requests", finding)
+            break
     dropped: dict[str, int] = {}
     for data in template.tree.find_all(nodes.TemplateData):
         for found in _TAG.finditer(data.data):

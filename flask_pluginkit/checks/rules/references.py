@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from jinja2 import nodes
@@ -14,6 +15,9 @@ from flask_pluginkit.checks.reports import Finding
 from flask_pluginkit.checks.sources import TemplateFile
 from flask_pluginkit.checks.subjects import Subject
 from flask_pluginkit.text import clean, describe, edit_distance_is_one, nearest
+
+MOST_COMPARED: Final = 200
+"""Names that one is compared with, to say what may have been meant."""
 
 _RENDERERS: Final = frozenset(
     {
@@ -134,8 +138,14 @@ def _missing_reference(subject: Subject, name: str) -> str | None:
         return _unfound(subject, name)
     if ":" in name or name in (subject.host_templates or ()):
         return None
-    meant = any(_is_meant(name, own) for own in subject.tree.template_names)
+    few = islice(sorted(subject.tree.template_names), MOST_COMPARED)
+    meant = any(_is_meant(name, own) for own in few)
     return _unfound(subject, name) if meant else None
+
+
+def _guess(name: str, known: Iterable[str]) -> str | None:
+    """Return what was probably meant, of the first names: comparing takes its time."""
+    return nearest(clean(name, 100), islice(sorted(known), MOST_COMPARED))
 
 
 def _is_meant(name: str, own: str) -> bool:
@@ -150,7 +160,7 @@ def _unfound(subject: Subject, name: str) -> str:
     own = subject.own_template_name(name)
     known = subject.tree.template_names
     guess = next((each for each in sorted(known) if each.endswith(f"/{own}")), None)
-    guess = guess or nearest(clean(own, 100), known)
+    guess = guess or _guess(own, known)
     advice = f"; did you mean {describe(guess)}?" if guess else ""
     return f"the plugin has no template {describe(own)}{advice}"
 
@@ -161,7 +171,7 @@ def _missing_asset(subject: Subject, given: Sequence[object]) -> str | None:
             file = name.partition("?")[0].lstrip("/")
             if file in subject.tree.static_names:
                 return None
-            guess = nearest(clean(file, 100), subject.tree.static_names)
+            guess = _guess(file, subject.tree.static_names)
             advice = f"; did you mean {describe(guess)}?" if guess else ""
             return f"the plugin has no file {describe(name)} below static/{advice}"
     return None
@@ -206,12 +216,9 @@ class _Endpoints:
                 }:
                     handed.append(call.func.value)
                 for node in handed:
-                    if (found := subject.modules.find(module.origin(node))) is None:
-                        continue
-                    home, name = found
-                    for blueprint in subject.registered.blueprints.values():
-                        if blueprint.module is home and blueprint.origin.endswith(f".{name}"):
-                            yield blueprint.name
+                    origin = holder(subject.modules, module, node)
+                    if (found := subject.registered.blueprints.get(origin)) is not None:
+                        yield found.name
 
     def missing(self, name: object) -> str | None:
         """Return why there is no endpoint of this name, None if there is or may be one."""
@@ -223,6 +230,6 @@ class _Endpoints:
         known = self.known.get(blueprint)
         if known is None or endpoint in known:
             return None
-        guess = nearest(clean(endpoint, 100), known)
+        guess = _guess(endpoint, known)
         advice = f"; did you mean {describe(f'{blueprint}.{guess}')}?" if guess else ""
         return f"the blueprint {describe(blueprint)} has no view {describe(endpoint)}{advice}"

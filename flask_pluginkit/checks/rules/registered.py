@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from flask_pluginkit.checks.contributions import Contribution
@@ -45,7 +46,7 @@ def _missing_file(subject: Subject, item: Contribution) -> Iterator[Finding]:
     name = subject.slot_file(item)
     if name is None or not subject.tree.is_whole or name in subject.tree.template_names:
         return
-    guess = nearest(clean(name, 100), subject.tree.template_names)
+    guess = nearest(clean(name, 100), islice(sorted(subject.tree.template_names), 200))
     advice = f"; did you mean {describe(guess)}?" if guess else ""
     message = f"the slot {describe(item.name)} has {describe(name)}, no file below templates/"
     yield subject.at("PK103", item.module, item.value or item.node, message + advice)

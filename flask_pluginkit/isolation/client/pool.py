@@ -149,7 +149,7 @@ class Pool:
         if isinstance(reply, Head) and reply.more:
             return Streamed(reply, self, connection, deadline)
         self.put_back(connection)
-        return Streamed(reply)
+        return Streamed(reply, deadline=deadline)
 
     def fail(self, connection: Connection, error: BaseException | None = None) -> None:
         """Close a connection of `begin`, and blame the worker if `error` is its fault."""
@@ -255,7 +255,7 @@ class Streamed:
     the worker. How long it may take is said by `allow`.
     """
 
-    __slots__ = ("_connection", "_pause", "_pool", "_seconds", "reply")
+    __slots__ = ("_connection", "_pause", "_pool", "_seconds", "left", "reply")
 
     def __init__(
         self,
@@ -267,7 +267,9 @@ class Streamed:
         self.reply = reply
         self._pool = pool
         self._connection = connection
-        self._pause = self._seconds = max(deadline - time.monotonic(), 0.0)
+        self.left = max(deadline - time.monotonic(), 0.0)
+        """How many seconds were left until the deadline when it came."""
+        self._pause = self._seconds = self.left
 
     def allow(self, pause: float, seconds: float) -> None:
         """Let each chunk take so long, and all of them so long (seconds).

@@ -6,6 +6,7 @@ has in folders of these names is neither readable nor looked for here.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import Final
 
 from flask_pluginkit.exceptions import LoadError, Problem
+from flask_pluginkit.isolation.digests import contents_of
 from flask_pluginkit.isolation.messages import (
     Spec,
 )
@@ -27,11 +29,59 @@ NAMESPACES: Final = ("plugins", "pluginkit_plugins")
 """The packages that plugins are in by the rules of 3.x."""
 
 
+class Approved:
+    """The files of an isolated plugin as the operator approved them.
+
+    They may be replaced while the plugin starts, and modules that it imports at its first
+    request are read much later: so each is looked at when it is imported.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        """Read all files of the plugin. Raises LoadError if they aren't what was approved."""
+        self.plugin = spec.plugin
+        contents = contents_of(Path(spec.folder))
+        if contents.digest != spec.digest:
+            raise self._refusal(spec.folder)
+        self._files = contents.files
+
+    def check(self, path: str, data: bytes) -> None:
+        """Raise LoadError if a file with this content isn't what was approved."""
+        if self._files.get(path) != hashlib.sha256(data).digest():
+            raise self._refusal(path)
+
+    def _refusal(self, place: str) -> LoadError:
+        return LoadError(
+            Problem(
+                where=f"plugin {self.plugin}",
+                what=clean(place, 300),
+                found="something else than what was approved (a link counts as where it leads)",
+                expected="the files as they were when the application looked at them",
+                advice="have it look again: manager.rescan(), or flask plugins approve",
+            )
+        )
+
+
+APPROVED: Final[dict[str, Approved]] = {}
+"""By folder: of the plugin in this process, if it is isolated."""
+
+
 class SourceLoader(SourceFileLoader):
     """Loads what stands in the source, and never bytecode that lies beside it.
 
     An operator approves sources: bytecode may be of something else, and is part of no digest.
     """
+
+    def __init__(self, fullname: str, path: str, approved: Approved | None = None) -> None:
+        """Load `path` as the module `fullname`, if it is as it was `approved`."""
+        super().__init__(fullname, path)
+        self._approved = approved
+
+    def get_data(self, path: str) -> bytes:
+        """Return what is in the file: that very text is compiled. Raises LoadError."""
+        data = super().get_data(path)
+        if self._approved is not None:
+            self._approved.check(path, data)
+        return data
 
     def path_stats(self, path: str) -> Mapping[str, float]:
         """Tell the import system that there is nothing to compare bytecode with."""
@@ -41,9 +91,10 @@ class SourceLoader(SourceFileLoader):
 class OnlyPlugin(MetaPathFinder):
     """Finds the plugin's package, and empty packages around it."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, approved: Approved | None = None) -> None:
         self.name = name
         self.folder = folder
+        self.approved = approved
         parents = name.split(".")[:-1]
         self.parents = {".".join(parents[:end]) for end in range(1, len(parents) + 1)}
 
@@ -59,13 +110,16 @@ class OnlyPlugin(MetaPathFinder):
             return spec_from_file_location(
                 fullname,
                 init,
-                loader=SourceLoader(fullname, str(init)),
+                loader=SourceLoader(fullname, str(init), self.approved),
                 submodule_search_locations=[str(self.folder)],
             )
         if fullname.startswith(f"{self.name}."):
             spec = PathFinder.find_spec(fullname, path)
             if spec is not None and type(spec.loader) is SourceFileLoader:
-                spec.loader = SourceLoader(fullname, spec.loader.path)
+                spec.loader = SourceLoader(fullname, spec.loader.path, self.approved)
+            elif spec is not None and spec.has_location and self.approved is not None:
+                path = str(spec.origin)  # a library, which the system's linker reads
+                self.approved.check(path, Path(path).read_bytes())
             return spec
         if fullname in NAMESPACES or fullname in self.parents:
             spec = ModuleSpec(fullname, None, is_package=True)
@@ -81,7 +135,7 @@ def import_plugin(spec: Spec, undo: ExitStack) -> ModuleType:
     Raises what the plugin's code raises, and LoadError for a module that isn't there, which is
     most often one of the host's.
     """
-    finder = OnlyPlugin(spec.module, Path(spec.folder))
+    finder = OnlyPlugin(spec.module, Path(spec.folder), APPROVED.get(spec.folder))
     _set_aside(undo, (*NAMESPACES, *finder.parents, spec.module))
     path, finders = sys.path[:], sys.meta_path[:]
     undo.callback(lambda: (sys.path.__setitem__(slice(None), path), None)[1])

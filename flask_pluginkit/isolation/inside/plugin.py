@@ -35,7 +35,7 @@ from .preparing import know_types, prepare
 from .recording import record
 from .services import Services
 
-__all__ = ["Inner", "load", "prepare"]
+__all__ = ["Inner", "load", "look", "prepare"]
 
 
 class Inner:
@@ -91,6 +91,15 @@ class Inner:
     def close(self) -> None:
         """Make the process forget the plugin, as far as it can. For tests."""
         self._undo.close()
+
+
+def look(spec: Spec) -> None:
+    """Make sure that an isolated plugin's files are those that were approved.
+
+    To be called before the process is confined. Raises LoadError.
+    """
+    if spec.level == "isolated":
+        namespace.APPROVED[spec.folder] = namespace.Approved(spec)
 
 
 def load(spec: Spec, services: Services) -> Inner:

@@ -5,8 +5,10 @@ The order is that of the trusted way: blueprints, views, everything else, ``on_a
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import update_wrapper
 from types import ModuleType
 from typing import Any, cast
 
@@ -61,7 +63,7 @@ def record(
         for name, function in shapes[kind]:
             table[name] = app.ensure_sync(function)
     names, values = (
-        {name: app.ensure_sync(value) for name, value in shapes[kind].items()}
+        {name: _called(app, value) for name, value in shapes[kind].items()}
         for kind in ("global", "tcp")
     )
     app.jinja_env.globals.update(names)
@@ -76,6 +78,19 @@ def record(
     _refuse_kinds(shapes, recorded)
     _ready(app, module)
     return recorded
+
+
+def _called(app: InnerFlask, value: Any) -> Any:
+    """Return an async function so that templates can call it; all else as it is."""
+    if not inspect.iscoroutinefunction(value):
+        return value
+    in_sync = app.ensure_sync(value)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # an async environment awaits what it gets, and runs in a loop that nobody may block
+        return (value if app.jinja_env.is_async else in_sync)(*args, **kwargs)
+
+    return update_wrapper(call, value)
 
 
 def _blueprint(app: InnerFlask, bep: Mapping[str, Any], recorded: Recorded) -> None:

@@ -81,12 +81,14 @@ def _run(assignment: Assignment, listener: socket.socket, channel: Channel) -> i
     spec = assignment.spec
     stop = Stopping()
     try:
+        inside = assignment.inside
+        plugin = importlib.import_module(f"{inside}.plugin")
+        if (look := getattr(plugin, "look", None)) is not None:
+            look(spec)  # first: the plugin may not be able to read all of its folder
         channel.tell(_enclosed(assignment, {listener.fileno(), channel.fileno()}))
         # the first thread: Landlock confines what was there before it
         channel.listen(stop)
-        inside = assignment.inside
-        load = importlib.import_module(f"{inside}.plugin").load
-        inner = load(spec, channel)
+        inner = plugin.load(spec, channel)
         channel.tell(Ready(description=inner.description))
     except BaseException as error:  # noqa: BLE001 - exits of plugins are faults like any other
         channel.tell(_unfit(spec, error))
