@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from .frozen import Frozen
 
@@ -52,6 +53,31 @@ class Ownership(Frozen):
     def private(cls, found: os.stat_result) -> Ownership:
         """Return the owner of `found`, who alone may read what is made."""
         return cls(user=found.st_uid, group=found.st_gid, file_mode=0o600)
+
+
+def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
+    """Return what is in the file `path`, which has at most so many bytes.
+
+    Raises `OSError`, also for what is no regular file and for more bytes.
+    """
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most} bytes", os.fspath(path))
+    return content
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open the file `path` for reading. Raises `OSError`, also for what is no regular file.
+
+    A pipe would wait for a writer, and a device has no end, whoever put it there.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+    return file
 
 
 def create(path: Path, owner: Ownership) -> int:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from .durable import Ownership, replace
+from .durable import Ownership, read_regular, replace
 from .exceptions import StateError
 from .frozen import Frozen
 from .snapshot import Plugin, Status
@@ -22,6 +22,8 @@ from .state.base import WantedState
 
 INVENTORY: Final = "inventory.json"
 FORMAT: Final = 1
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes that are read: of ten thousand plugins with the longest reasons."""
 _ACTIVE: Final = Status.ACTIVE
 
 
@@ -94,7 +96,7 @@ def load_inventory(control: Path) -> Inventory | None:
     """Return what was written down and how old it is, None where there is nothing to be read."""
     place = control / INVENTORY
     try:
-        plugins = json.loads(place.read_bytes())["plugins"]
+        plugins = json.loads(read_regular(place, LARGEST))["plugins"]
         seen = place.stat().st_mtime
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 IMPORTS = """
-import logging, os, signal, socket, sys, tempfile, threading, time
+import logging, os, signal, socket, sys, threading, time
 import click
 from flask import Blueprint, current_app, got_request_exception, render_template, request
 from markupsafe import Markup, escape
@@ -120,7 +120,7 @@ FILES = {
 VIEW = """
 from flask import Blueprint, current_app, render_template, request
 from markupsafe import Markup
-import click, logging, os, signal, socket, sys, tempfile, threading
+import click, logging, os, signal, socket, sys, threading
 
 def view():
     return "text"
@@ -179,8 +179,8 @@ BAD = {
     "socket_early": Bad(breaks=IMPORT, says="makes a socket", body="socket.socket().close()"),
     "file_early": Bad(
         breaks=IMPORT,
-        says="writes the file",
-        body="open(os.path.join(tempfile.gettempdir(), 'pluginkit-written'), 'w').close()",
+        says="writes the file written (__init__.py, line",
+        body="open('written', 'w').close()",
     ),
     "path_early": Bad(
         breaks=IMPORT,

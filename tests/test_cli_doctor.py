@@ -216,3 +216,12 @@ def test_an_application_without_a_manager_is_told(tmp_path: Path) -> None:
     text = told(invoke(app, "doctor"), 1)
     assert "makes no PluginManager(app)" in text
     assert "found: hello" in text
+
+
+def test_a_pipe_in_place_of_a_file_isnt_waited_for(host: Host) -> None:
+    """Which lies deeper in a folder that isn't taken for a plugin."""
+    host.plugin("hello", NOTHING)
+    inner = host.folder / "plugins" / "my-plugin" / "inner"
+    inner.mkdir(parents=True)
+    os.mkfifo(inner / "__init__.py")
+    assert "my-plugin: passed over" in examined(host, "hello", code=0)

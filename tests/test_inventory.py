@@ -167,3 +167,22 @@ def test_one_that_guarded_nothing_shuts_nothing_when_it_fails(host: Host) -> Non
     note(host)
     host.plugin("plain", NOTHING, version="2.0.0", appversion=">=99")
     assert restarted(host).open("/page").status_code == 200
+
+
+def test_what_is_no_regular_file_is_no_inventory(tmp_path: Path) -> None:
+    """A pipe isn't waited for, a device that never ends not read: neither start nor command."""
+    os.mkfifo(tmp_path / "inventory.json")
+    assert load_inventory(tmp_path) is None
+    (tmp_path / "inventory.json").unlink()
+    (tmp_path / "inventory.json").symlink_to("/dev/zero")
+    assert load_inventory(tmp_path) is None
+
+
+def test_an_inventory_without_end_isnt_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write to the folder may have written gigabytes."""
+    (tmp_path / "inventory.json").write_text('{"plugins": {"hello": {}}}')
+    assert read_inventory(tmp_path) == {"hello": {}}
+    monkeypatch.setattr("flask_pluginkit.inventory.LARGEST", 10)
+    assert read_inventory(tmp_path) == {}

@@ -240,3 +240,10 @@ def test_a_file_that_cant_be_read_is_an_error(
     (tmp_path / "audit.jsonl").mkdir()
     with pytest.raises(StateError, match=r"audit can't be read: .*audit\.jsonl"):
         list(Audit(tmp_path).read(10))
+
+
+def test_a_pipe_in_place_of_the_audit_isnt_waited_for(tmp_path: Path) -> None:
+    """Who asks for the audit is told what is wrong."""
+    os.mkfifo(tmp_path / "audit.jsonl")
+    with pytest.raises(StateError, match="no regular file"):
+        list(Audit(tmp_path).read(1))

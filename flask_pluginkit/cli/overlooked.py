@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from flask_pluginkit.durable import open_regular
 from flask_pluginkit.finding import INIT
 from flask_pluginkit.text import clean
 
@@ -89,6 +90,7 @@ def nested_plugin(folder: Path) -> Path | None:
 def names_a_plugin(init: Path) -> bool:
     """Tell whether a file has the name of a plugin in it."""
     try:
-        return b"__plugin_name__" in init.read_bytes()[:100_000]
+        with open_regular(init) as file:
+            return b"__plugin_name__" in file.read(100_000)
     except OSError:
         return False

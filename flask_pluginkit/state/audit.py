@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from flask_pluginkit.durable import Ownership, aside, create, sync_folder
+from flask_pluginkit.durable import Ownership, aside, create, open_regular, sync_folder
 from flask_pluginkit.exceptions import StateError
 from flask_pluginkit.text import clean
 
@@ -142,7 +142,7 @@ class Audit:
         met = set()
         for number in range(self._keep + 1):
             try:
-                with self._numbered(number).open("rb") as file:
+                with open_regular(self._numbered(number)) as file:
                     found = os.fstat(file.fileno())
                     if (found.st_dev, found.st_ino) in met:
                         continue
