@@ -23,13 +23,11 @@ from .following import Follower
 from .frozen import Frozen, replace
 from .inventory import write_inventory
 from .loadings import Loading
+from .needs import dependants, required_by
 from .records import unknown
 from .reports import Report
 from .snapshot import Snapshot, Status
 from .state.base import State, WantedState
-
-_THERE: Final = frozenset({Status.ACTIVE, Status.QUARANTINED})
-"""Who goes along with what it requires; a plugin that is out is out already."""
 
 POLL: Final = 0.005
 """Seconds between two looks at what the other workers answer."""
@@ -230,7 +228,7 @@ class Switchboard:
     def _rehearse_disabling(
         self, order: Order, state: State, rows: Mapping[str, Loading]
     ) -> tuple[State, set[str], Snapshot]:
-        others = _dependants(order.names, rows)
+        others = dependants(order.names, rows)
         if others and not order.cascade:
             raise RequirementError(
                 Problem(
@@ -251,14 +249,15 @@ class Switchboard:
     def _rehearse_enabling(
         self, order: Order, state: State, rows: Mapping[str, Loading]
     ) -> tuple[State, set[str], Snapshot]:
-        names = {*order.names, *(_required(order.names, rows) if order.cascade else ())}
+        names = _concerned(order, rows)
         changed = {name for name in names if not rows[name].is_active}
         reports = self._reports()
         if any(not names <= report.plugins.keys() for report in reports):
-            # it has just been installed
-            changed |= names
+            # it has just been installed, or has just gone here
             state = self._scanned(state)
             rows = self._rows(state)
+            changed |= (names := _concerned(order, rows))
+            changed &= rows.keys()
         changed |= {name for name in names - changed if _is_out(name, reports, state)}
         for name in changed:
             if rows[name].has_failed:
@@ -330,6 +329,13 @@ class Switchboard:
         return tuple(sorted(describe_worker(report) for report in waiting.values()))
 
 
+def _concerned(order: Order, rows: Mapping[str, Loading]) -> set[str]:
+    """Return the plugins that are to be enabled. Raises PluginError for one that isn't there."""
+    for name in _missing(order.names, rows):
+        raise unknown(name, rows)
+    return {*order.names, *(required_by(order.names, rows) if order.cascade else ())}
+
+
 def _not_active(row: Loading, order: Order) -> PluginError:
     """Return why a plugin that was to be enabled can't be active."""
     if isinstance(row.error, RequirementError) and not order.cascade:
@@ -350,7 +356,7 @@ def _missing(names: Iterable[str], rows: Mapping[str, Loading]) -> list[str]:
 
 def _are_unread(names: Iterable[str], rows: Mapping[str, Loading]) -> bool:
     """Tell whether what is known of some of `names` is older than what enabling would import."""
-    needed = {*names, *_required(names, rows)}
+    needed = {*names, *required_by(names, rows)}
     return any(rows[name].module is None and rows[name].hosted is None for name in needed)
 
 
@@ -365,32 +371,3 @@ def _is_out(name: str, reports: Iterable[Report], state: State) -> bool:
 def describe_worker(report: Report) -> str:
     """Return how a worker is named to people."""
     return f"pid {report.pid} on {report.host}"
-
-
-def _dependants(names: Iterable[str], rows: Mapping[str, Loading]) -> set[str]:
-    """Return the plugins that can't go on without `names`, theirs included."""
-    gone, others = set(names), set[str]()
-    needy = [row for row in rows.values() if row.manifest.requires and row.status in _THERE]
-    while True:
-        more = {
-            row.name
-            for row in needy
-            if row.name not in gone
-            and any(required.plugin in gone for required in row.manifest.requires)
-        }
-        if not more:
-            return others
-        gone |= more
-        others |= more
-
-
-def _required(names: Iterable[str], rows: Mapping[str, Loading]) -> set[str]:
-    """Return the plugins that `names` need, and what those need."""
-    waiting, found = list(names), set[str]()
-    while waiting:
-        row = rows.get(waiting.pop())
-        for required in row.manifest.requires if row is not None else ():
-            if required.plugin in rows and required.plugin not in found:
-                found.add(required.plugin)
-                waiting.append(required.plugin)
-    return found

@@ -99,6 +99,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("flaskless")
     if item.path.name.startswith("test_sandbox"):
         item.add_marker("kernel")
+    if item.path.name.startswith(("test_check_", "test_conformance", "test_testing")):
+        item.add_marker("tooling")
     if item.path.name == "test_authoring_types.py":
         item.add_marker("typed")
 

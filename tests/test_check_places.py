@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from check_pages import DUNDERS, INIT, PROJECT, REGISTER, codes_of, told, write_
 from trees import write, write_plugin
 
 from flask_pluginkit.checks import Report, check
-from flask_pluginkit.checks.archives import MOST_BYTES
+from flask_pluginkit.checks.archives import MOST_BYTES, MOST_MEMBERS
 from flask_pluginkit.exceptions import ParamError
 
 
@@ -162,12 +164,68 @@ def test_an_archive_that_becomes_too_large_is_given_up(tmp_path: Path) -> None:
     assert any("becomes more than" in finding.message for finding in found)
 
 
+def header(name: str, kind: bytes, size: int = 0) -> bytes:
+    """One block of a tar file that says what comes."""
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_a_name_in_an_archive_that_is_too_long_is_given_up(tmp_path: Path) -> None:
+    """Names have no end either, and are read into memory as a whole."""
+    size = 4 * MOST_BYTES
+    with gzip.open(tmp_path / "a.tar.gz", "wb", compresslevel=1) as file:
+        file.write(header("././@LongLink", tarfile.GNUTYPE_LONGNAME, size))
+        for _ in range(4):
+            file.write(bytes(MOST_BYTES))
+    tracemalloc.start()
+    try:
+        found = check(tmp_path / "a.tar.gz").findings
+        assert tracemalloc.get_traced_memory()[1] < 3 * MOST_BYTES
+    finally:
+        tracemalloc.stop()
+    assert any("becomes more than" in finding.message for finding in found)
+
+
+def test_an_archive_of_nothing_but_folders_is_given_up(tmp_path: Path) -> None:
+    """Millions of them take no room in it, and for ever to be looked at."""
+    with gzip.open(tmp_path / "a.tar.gz", "wb", compresslevel=1) as file:
+        file.write(header("a/b", tarfile.DIRTYPE) * (MOST_MEMBERS + 1) + bytes(1024))
+    found = check(tmp_path / "a.tar.gz").findings
+    assert any("entries" in finding.message for finding in found)
+
+
+def test_a_wheel_whose_compressed_data_is_damaged_is_a_finding(tmp_path: Path) -> None:
+    """With each way to compress; LZMA has errors of its own."""
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        path = tmp_path / "a.whl"
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("pluginkit_plugins/hello/__init__.py", DUNDERS * 20)
+        data = bytearray(path.read_bytes())
+        data[85:100] = b"\xff" * 15
+        path.write_bytes(data)
+        assert "PK001" in codes_of(check(path).findings)
+
+
 # ---- files that can't be looked at -----------------------------------------------------------
 
 
 def test_a_large_source_is_a_finding(tmp_path: Path) -> None:
     """It isn't parsed."""
     assert told(tmp_path, "", {"hello/large.py": "x = 1\n" * 2_000_000}) == ["PK001"]
+
+
+def test_large_sources_are_not_all_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two thousand of the largest would take hours, and all memory that there is."""
+    monkeypatch.setattr("flask_pluginkit.checks.sources.MOST_TEXT", 2000)
+    files: dict[str, str | None] = {
+        "hello/a.py": "x = 1\n" * 200,
+        "hello/b.py": "x = 1\n" * 200,
+        "hello/templates/a.html": "{{ x|safe }}" * 100,
+    }
+    assert told(tmp_path, "", files) == ["PK008"]
 
 
 def test_a_large_template_is_a_finding(tmp_path: Path) -> None:
@@ -324,6 +382,11 @@ INCLUDES = "".join(f"{{% include 'hello:{number}.html' %}}\n" for number in rang
 GREAT = {
     "references": ("", {"hello/templates/a.html": INCLUDES}),
     "comments": ("# pluginkit: ignore[PK201] our own words\n" * 20_000, {}),
+    "lines": ("# pluginkit:\n" + "#\n" * 150_000, {}),
+    "beginnings": (
+        "",
+        {"hello/templates/a.html": "{% raw %}" + "{# pluginkit:" * 39_000 + "{% endraw %}"},
+    ),
     "hooks": (
         "from flask_pluginkit import Plugin\nplugin = Plugin(__name__)\n"
         "register = plugin.register\n\n\ndef f():\n"

@@ -35,7 +35,7 @@ TABLE = (
     ("live",),
     ("checks", "deployment", "elsewhere", "inventory", "loadings", "owners", "records"),
     ("configured", "loading_errors", "placement"),
-    ("preprocessing", "verdicts"),
+    ("needs", "preprocessing", "verdicts"),
     ("startup",),
     ("enlistment",),
     ("develop",),

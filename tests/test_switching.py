@@ -25,6 +25,7 @@ from flask_pluginkit.exceptions import (
     StateError,
     SwitchError,
 )
+from flask_pluginkit.pulse import PULSE
 from flask_pluginkit.snapshot import Status
 
 __all__ = ["clean_imports", "host"]
@@ -187,6 +188,23 @@ def test_what_needs_others_isnt_enabled(chain: Host) -> None:
     chain.pm.disable_plugin("a", cascade=True)
     with unchanged(chain), pytest.raises(RequirementError, match=r"'b'.*cascade"):
         chain.pm.enable_plugin("c")
+
+
+def test_what_is_needed_and_has_just_gone_is_told(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker never knew of it, so everybody looks again."""
+    monkeypatch.setattr(PULSE, "add", lambda _member: None)
+    host.plugin("a", NOTHING, requires={"c": ">=1"}, state="disabled")
+    for each in (host, host.twin()):
+        each.start(live=True, strict=False, enable_timeout=0)
+        each.get("/")
+    folder = host.plugin("c", NOTHING)
+    host.pm.enable_plugin("a")
+    shutil.rmtree(folder)
+    host.pm.disable_plugin("a")
+    with pytest.raises(SwitchError, match="no such plugin"):
+        host.pm.enable_plugin("a", cascade=True)
 
 
 def test_enabling_brings_what_is_needed(chain: Host) -> None:

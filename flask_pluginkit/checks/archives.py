@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -16,6 +18,9 @@ from .sources import Fault
 MOST_FILES: Final = 5000
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Bytes that an archive may become, all files together."""
+
+MOST_MEMBERS: Final = 4 * MOST_FILES
+"""Entries of a tar file, folders and links included: each takes a little, in no time."""
 
 _DEEPEST: Final = 30
 _WANTED: Final = 4 * 1024 * 1024
@@ -48,8 +53,8 @@ def unpack(path: Path, folder: Path, shown: str) -> tuple[Fault, ...]:
             data = stream.read(_WANTED)
             written += len(data)
             place.write_bytes(data)
-    except (OSError, EOFError, ValueError, zlib.error, RuntimeError, NotImplementedError,
-            tarfile.TarError, zipfile.BadZipFile) as error:  # fmt: skip
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, RuntimeError,
+            NotImplementedError, tarfile.TarError, zipfile.BadZipFile) as error:  # fmt: skip
         return (_fault("PK001", shown, f"the archive can't be read: {clean(error, 200)}"),)
     return ()
 
@@ -57,12 +62,14 @@ def unpack(path: Path, folder: Path, shown: str) -> tuple[Fault, ...]:
 def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     if path.name.endswith(".tar.gz"):
         total = 0
-        with tarfile.open(path, "r|gz") as tar:
-            for member in tar:
-                # what is passed over is unpacked all the same
+        with gzip.open(path) as packed, tarfile.open(fileobj=_Bounded(packed), mode="r|") as tar:
+            for count, member in enumerate(tar):
+                if count >= MOST_MEMBERS:
+                    raise ValueError(f"it holds more than {MOST_MEMBERS} entries")
+                # a file with holes is larger than what it is unpacked from
                 total += member.size
                 if total > MOST_BYTES:
-                    raise ValueError(f"it becomes more than {MOST_BYTES} bytes")
+                    raise _too_large()
                 if member.isreg() and (stream := tar.extractfile(member)) is not None:
                     # an sdist holds one folder with everything
                     yield member.name.partition("/")[2] or member.name, stream
@@ -72,6 +79,26 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
             if not info.is_dir():
                 with archive.open(info) as stream:
                     yield info.filename, stream
+
+
+class _Bounded:
+    """What a packed stream becomes, up to so many bytes: names and headers have no end, too."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = MOST_BYTES + MOST_MEMBERS * tarfile.BLOCKSIZE
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes. Raises ValueError if they are too many."""
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise _too_large()
+        return data
+
+
+def _too_large() -> ValueError:
+    return ValueError(f"it becomes more than {MOST_BYTES} bytes")
 
 
 def _target(name: str) -> PurePosixPath | None:

@@ -27,6 +27,8 @@ from .sources import parse_template
 from .watching import Watch
 
 _LARGEST_FILE: Final = 64 * 1024 * 1024
+_MOST_MEMORY: Final = 4 * 1024 * 1024 * 1024
+"""Bytes that are written to; reserving more of them is no harm."""
 
 
 def main(given: Mapping[str, Any]) -> NoReturn:
@@ -249,6 +251,7 @@ def _limit(seconds: float) -> None:
         resource.RLIMIT_FSIZE: _LARGEST_FILE,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_CPU: int(seconds) + 5,
+        resource.RLIMIT_DATA: _MOST_MEMORY,
     }
     for kind, limit in limits.items():
         try:

@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from flask_pluginkit.durable import open_regular
 from flask_pluginkit.finding import NAMESPACE
 
 from .codes import CODES
@@ -55,8 +56,7 @@ def run(
 
     `places` are plugins that it may import, `paths` folders with other modules.
     """
-    with tempfile.TemporaryDirectory(prefix="pluginkit", ignore_cleanup_errors=True) as scratch:
-        room = Path(scratch)
+    with _room() as room:
         answer = room / "answer"
         (room / "home").mkdir()
         given = {
@@ -81,6 +81,17 @@ def run(
     message = f"{doing} ended the process ({_how(ended)})"
     findings.append(subject.in_file("PK701", subject.shown_init, message))
     return findings, False
+
+
+@contextmanager
+def _room() -> Iterator[Path]:
+    """Make a folder, and remove it as far as the plugin left it in a state to be removed."""
+    scratch = tempfile.TemporaryDirectory(prefix="pluginkit", ignore_cleanup_errors=True)
+    try:
+        yield Path(scratch.name)
+    finally:
+        with suppress(RecursionError):  # folders in folders, a thousand deep
+            scratch.cleanup()
 
 
 def _given(subject: Subject, places: Sequence[Place], paths: Sequence[Path]) -> dict[str, Any]:
@@ -160,7 +171,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _rows(answer: Path) -> Iterator[dict[str, Any]]:
     """Yield the lines of the answer; the plugin's code may have written there, too."""
     try:
-        with answer.open("rb") as file:
+        with open_regular(answer) as file:
             data = file.read(LARGEST_ANSWER)
     except OSError:
         return
@@ -183,7 +194,7 @@ def _finding(subject: Subject, row: dict[str, Any]) -> Finding | None:
         folder = subject.folder.resolve()
         if Path(file).is_relative_to(folder):
             path = inside(subject.place.shown, Path(file).relative_to(folder).as_posix())
-    place = (line, 0) if isinstance(line, int) else (0, 0)
+    place = (line, 0) if isinstance(line, int) and line <= LARGEST_ANSWER else (0, 0)
     return subject.in_file(code, path, message, place)
 
 

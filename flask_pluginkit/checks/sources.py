@@ -19,7 +19,7 @@ import jinja2
 from jinja2 import TemplateSyntaxError, nodes
 
 from flask_pluginkit.exceptions import ManifestError
-from flask_pluginkit.source import parse_source, read_source
+from flask_pluginkit.source import LARGEST_SOURCE, parse_source, read_source
 from flask_pluginkit.text import clean, edit_distance_is_one, nearest
 
 MOST_FILES: Final = 2000
@@ -30,6 +30,9 @@ DEEPEST: Final = 20
 
 LARGEST_TEMPLATE: Final = 512 * 1024
 """Bytes."""
+
+MOST_TEXT: Final = 8 * 1024 * 1024
+"""Bytes of Python and templates of one plugin: their trees take a hundred times as much."""
 
 PASSED_OVER: Final = frozenset({"__pycache__", "node_modules", "tests", "test"})
 """Folders that hold nothing of what a plugin does."""
@@ -124,6 +127,7 @@ class Tree:
 def read_tree(folder: Path, shown: str) -> Tree:
     """Return everything in a plugin's folder; `shown` is how that is called in findings."""
     tree = Tree()
+    left = MOST_TEXT
     for relative in _files(folder, shown, tree):
         parts = relative.split("/")
         if parts[0] == "static":
@@ -131,11 +135,23 @@ def read_tree(folder: Path, shown: str) -> Tree:
         elif parts[0] == "templates":
             name = "/".join(parts[1:])
             tree.template_names.add(name)
-            if os.path.splitext(name)[1] in TEMPLATES:  # noqa: PTH122 - a name, no path
+            if os.path.splitext(name)[1] not in TEMPLATES:  # noqa: PTH122 - a name, no path
+                continue
+            if (left := left - _size(folder / relative)) >= 0:
                 _read_template(folder / relative, inside(shown, relative), name, tree)
-        elif relative.endswith(".py"):
+        elif relative.endswith(".py") and (left := left - _size(folder / relative)) >= 0:
             _read_python(folder / relative, inside(shown, relative), relative, tree)
+    if left < 0:
+        _left_out(tree, shown, f"its files hold more than {MOST_TEXT} bytes")
     return tree
+
+
+def _size(path: Path) -> int:
+    """Return how many bytes are going to be read; what is too large by itself isn't."""
+    try:
+        return min(path.stat().st_size, LARGEST_SOURCE)
+    except (OSError, ValueError):
+        return 0
 
 
 def inside(shown: str, relative: str) -> str:

@@ -22,7 +22,7 @@ from .sources import PythonFile, TemplateFile
 from .subjects import Subject
 
 _MARK: Final = re.compile(r"pluginkit:\s*ignore\b(?:\[([^\]]*)\])?[:\s-]*(.*)", re.DOTALL)
-_IN_TEMPLATE: Final = re.compile(r"\{#-?\+?\s*(pluginkit:.*?)[-+]?#\}", re.DOTALL)
+_IN_TEMPLATE: Final = re.compile(r"\{#[-+]?\s*(?=pluginkit:)")
 
 MOST_COMMENTS: Final = 500
 """Comments of one plugin that are heeded."""
@@ -113,7 +113,7 @@ def _in_python(file: PythonFile) -> Iterator[Suppression]:
     lines = file.text.split("\n")
     try:
         for token in tokenize.generate_tokens(io.StringIO(file.text).readline):
-            if token.type == tokenize.COMMENT:
+            if token.type == tokenize.COMMENT and _MARK.search(token.string):
                 number, column = token.start
                 is_alone = not lines[number - 1][:column].strip()
                 following = _next(lines, number, "#") if is_alone else number
@@ -124,13 +124,26 @@ def _in_python(file: PythonFile) -> Iterator[Suppression]:
 
 def _in_template(template: TemplateFile) -> Iterator[Suppression]:
     lines = template.text.split("\n")
-    for found in _IN_TEMPLATE.finditer(template.text):
-        number = template.text.count("\n", 0, found.start()) + 1
-        last = number + found[0].count("\n")
-        ends_with_it = lines[last - 1].strip() == found[0].split("\n")[-1].strip()
+    for start, whole, comment in _comments(template.text):
+        number = template.text.count("\n", 0, start) + 1
+        last = number + whole.count("\n")
+        ends_with_it = lines[last - 1].strip() == whole.split("\n")[-1].strip()
         is_alone = ends_with_it and lines[number - 1].strip().startswith("{#")
         following = _next(lines, last, "{#") if is_alone else number
-        yield from _parsed(template.path, found[1], number, following)
+        yield from _parsed(template.path, comment, number, following)
+
+
+def _comments(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield where a comment of ours begins, the whole of it, and what is in it.
+
+    Not by one expression: that would look for the end of each from each beginning.
+    """
+    end = 0
+    while found := _IN_TEMPLATE.search(text, end):
+        if (closing := text.find("#}", found.end())) < 0:
+            return
+        end = closing + 2
+        yield found.start(), text[found.start() : end], text[found.end() : closing].rstrip("-+")
 
 
 def _next(lines: list[str], number: int, comment: str) -> int:
