@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from trees import write, write_plugin
@@ -63,7 +64,7 @@ POST = """{% extends "base.html" %}
 def make_board(folder: Path) -> Flask:
     """Write the application into `folder` and start it."""
     plugins = folder / "plugins"
-    about = {"author": "Ada", "license": "BSD-3-Clause"}
+    about: Any = {"author": "Ada", "license": "BSD-3-Clause"}
     write_plugin(
         plugins,
         "search",

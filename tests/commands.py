@@ -25,7 +25,8 @@ def invoke_for(create_app: Callable[[], Flask], *arguments: str, **options: Any)
     """Call ``flask plugins`` for an application that is only to be made."""
     # the default since Click 8.2, which no longer has the option
     mixed = "mix_stderr" in inspect.signature(CliRunner).parameters
-    runner = CliRunner(**({"mix_stderr": False} if mixed else {}))
+    apart: Any = {"mix_stderr": False} if mixed else {}
+    runner = CliRunner(**apart)
     return runner.invoke(cli.plugins, arguments, obj=ScriptInfo(create_app=create_app), **options)
 
 
