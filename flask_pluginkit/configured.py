@@ -13,6 +13,7 @@ from flask import Flask
 
 from .contexts import APP_CONTEXT
 from .exceptions import PluginError, SettingError
+from .isolation.levels import Isolation
 from .loadings import Loading
 from .residents import OWNER
 from .settings.fields import Declaration, key_of, prefix_of
@@ -86,13 +87,24 @@ def _adopt(loading: Loading, app: Flask, others: Iterable[Loading]) -> Configura
 
 
 def _warn_of_shared(loading: Loading, declaration: Declaration, others: Iterable[Loading]) -> None:
-    """Log where one key sets two plugins: field ``b_c`` of ``a``, and field ``c`` of ``a_b``."""
+    """Log where one key sets two plugins: field ``b_c`` of ``a``, and field ``c`` of ``a_b``.
+
+    Raises SettingError if the plugin isn't trusted, as the value may be a secret of the other.
+    """
     own = {key_of(loading.name, name) for name in declaration.names}
     for other in others:
         if other is loading or other.configurable is None:
             continue
         names = other.configurable.declaration.names
         for key in sorted(own & {key_of(other.name, name) for name in names}):
+            if loading.level is not Isolation.TRUSTED:  # it may be called so for that
+                raise SettingError(
+                    loading.name,
+                    next(name for name in declaration.names if key_of(loading.name, name) == key),
+                    f"the key {key}, which sets plugin {other.name!r}",
+                    "a key that sets no other plugin",
+                    "rename the field, or the plugin",
+                )
             assert loading.resident is not None
             loading.resident.home.logger.warning(
                 "%s sets plugins %r and %r, whose names are too much alike: set them by "

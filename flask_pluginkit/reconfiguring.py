@@ -119,14 +119,18 @@ def _changed(site: Site, state: State, wish: Wish) -> tuple[State, dict[str, Any
 
 
 def _learn(site: Site, state: State, plugin: str) -> Declaration:
-    """Return what a plugin declares; one that is disabled is loaded, and stays disabled."""
+    """Return what a plugin declares; one that is disabled is loaded, and stays disabled.
+
+    So is one that is quarantined: a wrong value may be why, which has to be mended first.
+    """
     row = _row(site, state, plugin)
     if row is None:
         names = [loading.name for loading in site.startup.loadings]
         raise unknown(plugin, names)
     if not row.is_registered:
         wanted = {**state.wanted, plugin: WantedState.ENABLED}
-        row = _row(site, replace(state, wanted=wanted), plugin) or row
+        held = {name: why for name, why in state.quarantined.items() if name != plugin}
+        row = _row(site, replace(state, wanted=wanted, quarantined=held), plugin) or row
     return declaration_of(row)
 
 

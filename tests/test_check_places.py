@@ -215,9 +215,7 @@ def test_a_large_source_is_a_finding(tmp_path: Path) -> None:
     assert told(tmp_path, "", {"hello/large.py": "x = 1\n" * 2_000_000}) == ["PK001"]
 
 
-def test_large_sources_are_not_all_parsed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_sources_are_not_all_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two thousand of the largest would take hours, and all memory that there is."""
     monkeypatch.setattr("flask_pluginkit.checks.sources.MOST_TEXT", 2000)
     files: dict[str, str | None] = {

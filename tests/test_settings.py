@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,9 @@ import flask_pluginkit
 from flask_pluginkit import PluginError, SettingError, StateError, SwitchError, reconfiguring
 from flask_pluginkit.configured import OURS
 from flask_pluginkit.following import Follower
+from flask_pluginkit.frozen import replace
 from flask_pluginkit.settings.resolving import Setting
+from flask_pluginkit.state.base import Quarantine
 
 __all__ = ["clean_imports", "host"]
 
@@ -536,6 +539,21 @@ def test_settings_of_a_disabled_plugin_can_be_set(hello: Host) -> None:
     assert hello.open("/show").status_code == 404
     hello.pm.enable_plugin("hello")
     assert hello.get("/show") == "42 unset "
+
+
+def test_settings_of_a_quarantined_plugin_can_be_set(hello: Host) -> None:
+    """A process that begins later hasn't loaded it, and a wrong value may be why it is held."""
+    hello.start()
+    site = hello.pm._site()
+    with site.store.exclusive():
+        state = site.store.load()
+        held = Quarantine(since=time.time(), reason="it failed", traceback="", by="test")
+        site.store.swap(state.generation, replace(state, quarantined={"hello": held}))
+    later = hello.twin()
+    later.start(live=False)
+    later.pm.configure_plugin("hello", limit=20)
+    assert site.store.load().settings == {"hello": {"limit": 20}}
+    assert later.row("hello").status.value == "quarantined"
 
 
 def test_a_plugin_that_lacks_a_setting_cannot_be_enabled(host: Host) -> None:

@@ -154,6 +154,26 @@ def test_configured_values_reach_it(sites: Callable[..., Site], tmp_path: Path) 
     assert show(sites(config=config)) == f"20 DOWN ['a', 'b'] {SECRET_TEXT}"
 
 
+def test_the_setting_of_another_plugin_is_not_given_to_it(
+    sites: Callable[..., Site], tmp_path: Path
+) -> None:
+    """One may be called so that a key of its own is that of a trusted plugin's secret."""
+    body = (
+        "from dataclasses import dataclass\nfrom flask_pluginkit import Settings\n@dataclass\n"
+        "class Wishes:\n    {}: str = ''\ndef register(): return {{'settings': Settings(Wishes)}}\n"
+    )
+    write_plugin(tmp_path / "plugins", "mail", body.format("server_password"))
+    write_plugin(tmp_path / "plugins", "mail_server", body.format("password"))
+    site = sites(
+        config={"PLUGINKIT_MAIL_SERVER_PASSWORD": SECRET_TEXT}, isolation={"mail_server": "process"}
+    )
+    assert site.row("mail").status.value == "active"
+    assert site.row("mail_server").status.value == "failed"
+    assert "PLUGINKIT_MAIL_SERVER_PASSWORD, which sets plugin 'mail'" in (
+        site.row("mail_server").reason
+    )
+
+
 def test_it_moves_to_a_process_and_back_with_its_values(
     sites: Callable[..., Site], tmp_path: Path
 ) -> None:

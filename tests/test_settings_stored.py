@@ -52,6 +52,14 @@ def test_a_wrong_setting_is_refused_without_its_value(value: object) -> None:
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("settings", [SECRET, {"hello": SECRET}])
+def test_settings_that_are_a_text_are_refused_without_it(settings: object) -> None:
+    """Whatever was lost around it, it may be a secret."""
+    with pytest.raises(StateError, match="no object") as caught:
+        read(settings=settings)
+    assert SECRET not in str(caught.value)
+
+
 def test_the_folder_of_secrets_is_private(tmp_path: Path) -> None:
     """One that this package makes is for its owner alone, and so is the file in it."""
     from flask_pluginkit.frozen import replace

@@ -192,6 +192,23 @@ def test_a_copy_of_the_process_that_just_ends_is_an_error() -> None:
         forks.in_fork(partial(os._exit, 3))
 
 
+def test_what_a_copy_of_the_process_leaves_running_is_not_waited_for() -> None:
+    """A plugin may start a process that outlives its import, and holds what it inherited."""
+    reading, writing = os.pipe()
+
+    def start() -> int:
+        os.close(writing)
+        if (child := os.fork()) == 0:
+            os.read(reading, 1)  # until the test is over
+            os._exit(0)
+        return child
+
+    pid = forks.in_fork(start)
+    os.kill(pid, 0)  # it still runs
+    os.close(writing)
+    os.close(reading)
+
+
 # ---- exercising ------------------------------------------------------------------------------
 
 

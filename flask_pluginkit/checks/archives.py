@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from flask_pluginkit.text import clean
 
@@ -61,18 +61,8 @@ def unpack(path: Path, folder: Path, shown: str) -> tuple[Fault, ...]:
 
 def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     if path.name.endswith(".tar.gz"):
-        total = 0
-        with gzip.open(path) as packed, tarfile.open(fileobj=_Bounded(packed), mode="r|") as tar:
-            for count, member in enumerate(tar):
-                if count >= MOST_MEMBERS:
-                    raise ValueError(f"it holds more than {MOST_MEMBERS} entries")
-                # a file with holes is larger than what it is unpacked from
-                total += member.size
-                if total > MOST_BYTES:
-                    raise _too_large()
-                if member.isreg() and (stream := tar.extractfile(member)) is not None:
-                    # an sdist holds one folder with everything
-                    yield member.name.partition("/")[2] or member.name, stream
+        with gzip.open(path) as packed:
+            yield from _of_tar(packed)
         return
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
@@ -81,10 +71,26 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                     yield info.filename, stream
 
 
+def _of_tar(packed: gzip.GzipFile) -> Iterator[tuple[str, IO[bytes]]]:
+    total = 0
+    bounded = cast("IO[bytes]", _Bounded(packed))  # to read is all that a stream has to know
+    with tarfile.open(fileobj=bounded, mode="r|") as tar:
+        for count, member in enumerate(tar):
+            if count >= MOST_MEMBERS:
+                raise ValueError(f"it holds more than {MOST_MEMBERS} entries")
+            # a file with holes is larger than what it is unpacked from
+            total += member.size
+            if total > MOST_BYTES:
+                raise _too_large()
+            if member.isreg() and (stream := tar.extractfile(member)) is not None:
+                # an sdist holds one folder with everything
+                yield member.name.partition("/")[2] or member.name, stream
+
+
 class _Bounded:
     """What a packed stream becomes, up to so many bytes: names and headers have no end, too."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
         self._left = MOST_BYTES + MOST_MEMBERS * tarfile.BLOCKSIZE
 

@@ -31,7 +31,7 @@ DEEPEST: Final = 20
 LARGEST_TEMPLATE: Final = 512 * 1024
 """Bytes."""
 
-MOST_TEXT: Final = 8 * 1024 * 1024
+MOST_TEXT: Final = 4 * 1024 * 1024
 """Bytes of Python and templates of one plugin: their trees take a hundred times as much."""
 
 PASSED_OVER: Final = frozenset({"__pycache__", "node_modules", "tests", "test"})

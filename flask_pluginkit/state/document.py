@@ -158,7 +158,8 @@ def _isolation(path: str, value: object) -> dict[str, str]:
 def _settings(path: str, value: object) -> dict[str, dict[str, Any]]:
     """Return what is set of plugins; whether it fits them only they can tell."""
     if type(value) is not dict:
-        raise _refusal(path, f"'settings' is {describe(value)} and no object")
+        kind = type(value).__name__  # and not the value, in which there may be a secret
+        raise _refusal(path, f"'settings' is a value of type {kind} and no object")
     found: dict[str, dict[str, Any]] = {}
     for name, fields in value.items():
         if type(fields) is not dict:

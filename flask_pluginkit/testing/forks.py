@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import TypeVar
+from typing import IO, TypeVar
 
 T = TypeVar("T")
 
@@ -28,18 +29,17 @@ def in_fork(function: Callable[[], T]) -> T:
         ForkError: it raised something there, or ended the process.
 
     """
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        # the copy has one thread, and only calls the plugin
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if not child:
-        os.close(reading)
-        _answer(writing, function)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file:
+    # a file, as a pipe would stay open for as long as a process that the plugin starts
+    with tempfile.TemporaryFile() as file:
+        with warnings.catch_warnings():
+            # the copy has one thread, and only calls the plugin
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if not child:
+            _answer(file, function)
+        os.waitpid(child, 0)
+        file.seek(0)
         text = file.read()
-    os.waitpid(child, 0)
     if not text:
         raise ForkError("the process ended without an answer")
     is_done, value = pickle.loads(text)  # noqa: S301 - written by a copy of this process
@@ -49,13 +49,13 @@ def in_fork(function: Callable[[], T]) -> T:
     return result
 
 
-def _answer(writing: int, function: Callable[[], object]) -> None:
+def _answer(file: IO[bytes], function: Callable[[], object]) -> None:
     try:
         answer = pickle.dumps((True, function()))
     except BaseException:  # noqa: BLE001 - the copy must not go on as a second pytest
         answer = pickle.dumps((False, traceback.format_exc()))
     try:
-        with os.fdopen(writing, "wb") as file:
-            file.write(answer)
+        file.write(answer)
+        file.flush()
     finally:
         os._exit(0)
