@@ -26,6 +26,7 @@ from .settings.resolving import (
     inputs_of,
     resolve,
     unknown_keys,
+    withheld,
 )
 from .snapshot import PIN, Snapshot, pinned
 from .state.base import State
@@ -89,22 +90,16 @@ def _adopt(loading: Loading, app: Flask, others: Iterable[Loading]) -> Configura
 def _warn_of_shared(loading: Loading, declaration: Declaration, others: Iterable[Loading]) -> None:
     """Log where one key sets two plugins: field ``b_c`` of ``a``, and field ``c`` of ``a_b``.
 
-    Raises SettingError if the plugin isn't trusted, as the value may be a secret of the other.
+    One that isn't trusted gets nothing by such a key: see `_foreign`.
     """
+    if loading.level is not Isolation.TRUSTED:
+        return
     own = {key_of(loading.name, name) for name in declaration.names}
     for other in others:
-        if other is loading or other.configurable is None:
+        if other is loading or other.configurable is None or other.level is not Isolation.TRUSTED:
             continue
         names = other.configurable.declaration.names
         for key in sorted(own & {key_of(other.name, name) for name in names}):
-            if loading.level is not Isolation.TRUSTED:  # it may be called so for that
-                raise SettingError(
-                    loading.name,
-                    next(name for name in declaration.names if key_of(loading.name, name) == key),
-                    f"the key {key}, which sets plugin {other.name!r}",
-                    "a key that sets no other plugin",
-                    "rename the field, or the plugin",
-                )
             assert loading.resident is not None
             loading.resident.home.logger.warning(
                 "%s sets plugins %r and %r, whose names are too much alike: set them by "
@@ -116,9 +111,30 @@ def _warn_of_shared(loading: Loading, declaration: Declaration, others: Iterable
             )
 
 
-def sources(plugin: str, state: State, app: Flask) -> Sources:
-    """Return what the values of a plugin come from."""
-    return Sources(stored=state.settings.get(plugin, {}), environ=os.environ, config=app.config)
+def sources(loading: Loading, state: State, app: Flask, others: Iterable[Loading]) -> Sources:
+    """Return what the values of a plugin come from; `others` are all plugins."""
+    return Sources(
+        stored=state.settings.get(loading.name, {}),
+        environ=os.environ,
+        config=app.config,
+        foreign=_foreign(loading, state, others),
+    )
+
+
+def _foreign(
+    loading: Loading, state: State, others: Iterable[Loading]
+) -> tuple[tuple[str, str], ...]:
+    """Return what keys begin with that may be another plugin's, if this one isn't trusted.
+
+    It may be called so, or have such a field, to be given a secret of the other. Whether that one
+    has the field isn't asked: while it is disabled, or has failed, nobody knows.
+    """
+    if loading.level is Isolation.TRUSTED:
+        return ()
+    own = prefix_of(loading.name)
+    names = {*(other.name for other in others), *state.wanted} - {loading.name}
+    found = ((prefix_of(name), name) for name in sorted(names))
+    return tuple(one for one in found if own.startswith(one[0]) or one[0].startswith(own))
 
 
 def configure(loading: Loading, state: State, app: Flask, others: Iterable[Loading]) -> None:
@@ -135,11 +151,15 @@ def configure(loading: Loading, state: State, app: Flask, others: Iterable[Loadi
 
     """
     before, loading.settings = loading.settings, None
+    is_new = loading.configurable is None
     if loading.configurable is None:
         loading.configurable = _adopt(loading, app, others)
     configurable = loading.configurable
     assert loading.resident is not None
-    declaration, found = configurable.declaration, sources(loading.name, state, app)
+    declaration, found = configurable.declaration, sources(loading, state, app, others)
+    if is_new:
+        for _name, words in withheld(loading.name, declaration, found):
+            loading.resident.home.logger.warning("%s", words, extra={"plugin": loading.name})
     inputs = inputs_of(loading.name, declaration, found)
     if before is not None and are_same(before.inputs, inputs):
         loading.settings = before

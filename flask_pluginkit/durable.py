@@ -73,7 +73,12 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     A pipe would wait for a writer, and a device has no end, whoever put it there.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
+    descriptor = os.open(path, flags)
+    try:
+        file = os.fdopen(descriptor, "rb")
+    except OSError:  # a folder, which leaves it open
+        os.close(descriptor)
+        raise
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))

@@ -17,6 +17,9 @@ from typing import Final
 NAMESPACE: Final = "pluginkit_plugins"
 """The namespace package (PEP 420) that plugins of any distribution can be in."""
 
+PROJECT_PLACES: Final = (f"src/{NAMESPACE}", NAMESPACE)
+"""Where the project of a plugin has it, below the project's folder."""
+
 INIT: Final = "__init__.py"
 
 _log = getLogger(__name__)

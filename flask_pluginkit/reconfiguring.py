@@ -14,9 +14,11 @@ from .exceptions import PluginError, SettingError, StateError
 from .frozen import Frozen, replace
 from .loadings import Loading
 from .records import unknown
+from .rewriting import rewrite
 from .settings.fields import HIDDEN, Declaration
 from .settings.resolving import Setting, explain, resolve, together
 from .settings.values import from_given
+from .snapshot import Snapshot
 from .state.base import State, WantedState
 from .switching import Change, Switchboard
 from .text import UnusableText, clean, nearest
@@ -46,42 +48,27 @@ def configure(board: Switchboard, wish: Wish) -> Change:
         PluginError: there is no such plugin, or its settings can't be known.
 
     """
-    board.refuse_while_loading()
-    site, follower = board.site, board.follower
-    with site.store.exclusive():
-        state = follower.with_local(site.store.load())
-        entry: dict[str, Any] = {
-            "action": "configure",
-            "plugins": [wish.plugin],
-            "by": wish.by,
-            "from": wish.source,
-        }
-        try:
-            with site.lock:
-                before = _row(site, state, wish.plugin)
-                if before is None and wish.plugin not in state.settings:
-                    raise unknown(wish.plugin, (each.name for each in site.startup.loadings))
-                was_active = before is not None and before.is_active
-                new, told = _changed(site, state, wish)
-                entry |= told
-                rows = site.prepare(new, _say_nothing)
-                _require_active(wish, rows, was_active=was_active)
-                _require_wanted(site, new, wish)
-                snapshot = site.draft(rows, new)
-            if new.settings == state.settings:
-                with site.lock:
-                    site.publish(snapshot, state)
-                return Change(changed=(), generation=state.generation)
-            follower.audit.write({**entry, "result": "intent"})
-            stored = site.store.swap(new.generation, new)
-        except PluginError as error:
-            board.undo(entry, state, error)
-            raise
-        with site.lock:
-            site.publish(replace(snapshot, generation=stored.generation), stored)
-            site.seen = site.store.hint
-        board.note({**entry, "result": "done", "generation": stored.generation})
-    return Change(changed=(wish.plugin,), generation=stored.generation)
+    site = board.site
+    entry: dict[str, Any] = {
+        "action": "configure",
+        "plugins": [wish.plugin],
+        "by": wish.by,
+        "from": wish.source,
+    }
+
+    def rehearse(state: State) -> tuple[State, Snapshot]:
+        before = _row(site, state, wish.plugin)
+        if before is None and wish.plugin not in state.settings:
+            raise unknown(wish.plugin, (each.name for each in site.startup.loadings))
+        was_active = before is not None and before.is_active
+        new, told = _changed(site, state, wish)
+        entry.update(told)
+        rows = site.prepare(new, _say_nothing)
+        _require_active(wish, rows, was_active=was_active)
+        _require_wanted(site, new, wish)
+        return new, site.draft(rows, new)
+
+    return rewrite(board, entry, rehearse)
 
 
 def _say_nothing(_loading: Loading) -> None:
@@ -193,7 +180,7 @@ def _require_wanted(site: Site, new: State, wish: Wish) -> None:
     row = next((row for row in site.startup.loadings if row.name == wish.plugin), None)
     if row is None or row.configurable is None or row.resident is None or not wish.values:
         return
-    found = sources(wish.plugin, new, site.app)
+    found = sources(row, new, site.app, site.startup.loadings)
     try:
         values, _origins = resolve(wish.plugin, row.configurable.declaration, found)
     except SettingError:
@@ -229,4 +216,5 @@ def settings_of(site: Site, plugin: str) -> tuple[Setting, ...]:
     if plugin not in rows:
         raise unknown(plugin, rows)
     declaration = declaration_of(rows[plugin])
-    return tuple(explain(plugin, declaration, sources(plugin, site.state, site.app)))
+    found = sources(rows[plugin], site.state, site.app, rows.values())
+    return tuple(explain(plugin, declaration, found))

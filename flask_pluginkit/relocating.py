@@ -15,7 +15,9 @@ from .isolation.levels import read_level
 from .isolation.remains import Remains, remains_of, remove
 from .manifest import read_manifest
 from .records import unknown
-from .snapshot import Plugin
+from .rewriting import rewrite
+from .snapshot import Plugin, Snapshot
+from .state.base import State
 from .switching import Change, Switchboard
 
 
@@ -38,8 +40,7 @@ def isolate(
 
     """
     level = None if chosen is None else read_level(chosen, "level")
-    site, follower = board.site, board.follower
-    board.refuse_while_loading()
+    site = board.site
     entry = {
         "action": "isolate",
         "plugins": list(names),
@@ -47,35 +48,23 @@ def isolate(
         "by": by,
         "from": source,
     }
-    with site.store.exclusive():
-        state = follower.with_local(site.store.load())
+
+    def rehearse(state: State) -> tuple[State, Snapshot]:
+        rows = {row.name: row for row in site.prepare(state, lambda _loading: None)}
+        if missing := [name for name in names if name not in rows]:
+            raise unknown(missing[0], rows)
+        were_active = [name for name in names if rows[name].is_active]
         kept = {name: each for name, each in state.isolation.items() if name not in names}
         if level is not None:
             kept |= dict.fromkeys(names, level.value)
         new = replace(state, isolation=kept)
-        try:
-            with site.lock:
-                rows = {row.name: row for row in site.prepare(state, lambda _loading: None)}
-                if missing := [name for name in names if name not in rows]:
-                    raise unknown(missing[0], rows)
-                were_active = [name for name in names if rows[name].is_active]
-                rows = {row.name: row for row in site.prepare(new, lambda _loading: None)}
-                for name in were_active:
-                    if not rows[name].is_active:
-                        raise SwitchError(name, rows[name].reason) from rows[name].error
-                snapshot = site.draft(rows.values(), new)
-            if dict(new.isolation) == dict(state.isolation):
-                return Change(changed=(), generation=state.generation)
-            follower.audit.write({**entry, "result": "intent"})
-            stored = site.store.swap(new.generation, new)
-        except PluginError as error:
-            board.undo(entry, state, error)
-            raise
-        with site.lock:
-            site.publish(replace(snapshot, generation=stored.generation), stored)
-            site.seen = site.store.hint
-        board.note({**entry, "result": "done", "generation": stored.generation})
-    return Change(changed=tuple(sorted(names)), generation=stored.generation)
+        rows = {row.name: row for row in site.prepare(new, lambda _loading: None)}
+        for name in were_active:
+            if not rows[name].is_active:
+                raise SwitchError(name, rows[name].reason) from rows[name].error
+        return new, site.draft(rows.values(), new)
+
+    return rewrite(board, entry, rehearse)
 
 
 def approve(board: Switchboard, plugin: Plugin, by: str, source: str) -> tuple[str, ...]:

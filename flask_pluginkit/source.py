@@ -20,6 +20,7 @@ from io import BytesIO, IncrementalNewlineDecoder
 from pathlib import Path
 from typing import Final
 
+from .durable import open_regular
 from .exceptions import ManifestError, Problem
 from .frozen import Frozen
 from .text import clean
@@ -29,6 +30,9 @@ SOURCE: Final = "source"
 
 LARGEST_SOURCE: Final = 1024 * 1024
 """Bytes. The tree of a source takes up to a hundred times its size in memory."""
+
+FAR_ENOUGH: Final = 256 * 1024
+"""Bytes in which the name of a plugin is looked for."""
 
 LONGEST_TEXT: Final = 10_000
 """Characters. Longer texts aren't put together: doubling one 40 times takes 40 short lines."""
@@ -83,6 +87,15 @@ def read_source(path: Path, where: str) -> str:
     return _decode(_read(path, where), where)
 
 
+def names_a_plugin(init: Path) -> bool:
+    """Tell whether a file has the name of a plugin in it, without parsing it. Raises nothing."""
+    try:
+        with open_regular(init) as file:
+            return b"__plugin_name__" in file.read(FAR_ENOUGH)
+    except OSError:
+        return False
+
+
 def parse_source(source: str, where: str) -> ast.Module:
     """Return the syntax tree of a source; raises `ManifestError` if it isn't Python."""
     return _parse(source, where)
@@ -90,10 +103,10 @@ def parse_source(source: str, where: str) -> ast.Module:
 
 def _read(path: Path, where: str) -> bytes:
     try:
-        status = path.stat()  # first of all, as opening a named pipe waits for its other end
+        status = path.stat()  # first of all, as opening some devices does something
         if not stat.S_ISREG(status.st_mode):
             raise _unusable(where, "something that isn't a regular file", "a file of Python source")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             # room for as much as there seems to be, and then whatever came since
             data = file.read(min(status.st_size, LARGEST_SOURCE) + 1)
             if len(data) != status.st_size:

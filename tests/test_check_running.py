@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -79,6 +80,23 @@ def test_what_a_plugin_started_ends_with_the_check(tmp_path: Path) -> None:
     while not has_ended(pid) and time.monotonic() < limit:
         time.sleep(0.01)
     assert has_ended(pid)
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["start_new_session=True", "start_new_session=True, env={}", "process_group=0, cwd='/'"],
+)
+def test_what_a_plugin_started_in_a_session_of_its_own_ends_with_the_check(
+    tmp_path: Path, how: str
+) -> None:
+    """It is known by the home that it was started with, or by where it is."""
+    body = (
+        "import subprocess, sys\nprocess = subprocess.Popen([sys.executable, '-c', "
+        f"'import time; time.sleep(600)'], {how})\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(process.pid))\n"
+    )
+    run(tmp_path, body)
+    assert has_ended(int((tmp_path / "pid").read_text()))
 
 
 def has_ended(pid: int) -> bool:
@@ -298,6 +316,25 @@ def test_folders_in_folders_that_a_plugin_makes_are_no_exception(
     original = tempfile.TemporaryDirectory.cleanup
     monkeypatch.setattr(tempfile.TemporaryDirectory, "cleanup", cleanup)
     assert codes_of(run(tmp_path, "").findings) == []
+
+
+def test_folders_in_folders_that_a_plugin_makes_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However deep they are, and whether or not one may enter them."""
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(rooms))
+    body = (
+        "import os\nos.mkdir('closed')\nos.mkdir('closed/in')\nos.chmod('closed', 0)\n"
+        "os.symlink('/', 'root')\n"
+        "for _ in range(3000):\n    os.mkdir('a')\n    os.chdir('a')\n"
+    )
+    try:
+        run(tmp_path, body)
+        assert list(rooms.iterdir()) == []
+    finally:  # what is left is too deep for pytest, too
+        subprocess.run(["rm", "-rf", str(rooms)], check=True)
 
 
 def test_a_plugin_that_takes_all_memory_is_stopped(tmp_path: Path) -> None:

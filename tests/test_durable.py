@@ -6,11 +6,20 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from flask_pluginkit.durable import Ownership, create, make_folder, replace, sync_folder, take_lock
+from flask_pluginkit.durable import (
+    Ownership,
+    create,
+    make_folder,
+    open_regular,
+    replace,
+    sync_folder,
+    take_lock,
+)
 
 SOMEBODY = 54321
 
@@ -30,6 +39,25 @@ def refuse_to_hand_over(descriptor: int, user: int, group: int) -> None:
 
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_folder_that_is_not_opened_leaves_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was opened to find out that it is no file is closed again."""
+    opened = []
+
+    def noting(*args: object) -> int:
+        opened.append(opening(*args))
+        return opened[-1]
+
+    opening: Callable[..., int] = os.open
+    monkeypatch.setattr(os, "open", noting)
+    with pytest.raises(OSError, match=r"directory|denied"):
+        open_regular(tmp_path)
+    for descriptor in opened:
+        with pytest.raises(OSError, match="descriptor"):
+            os.fstat(descriptor)
 
 
 def test_replacing_gives_the_new_content_and_leaves_no_other_file(tmp_path: Path) -> None:

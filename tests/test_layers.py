@@ -19,7 +19,10 @@ import flask_pluginkit
 # another layer instead.
 TABLE = (
     ("frozen",),
-    ("attribution", "durable", "exceptions", "finding", "ordering", "responses", "text", "version"),
+    (
+        *("attribution", "durable", "exceptions", "finding", "ordering", "responses"),
+        *("template_trees", "text", "version"),
+    ),
     ("breaker", "contexts", "functions", "pulse", "reports", "sandbox", "settings"),
     (
         *("findings", "importing", "names", "permissions", "pip"),
@@ -42,6 +45,7 @@ TABLE = (
     ("application",),
     ("following",),
     ("health", "switching"),
+    ("rewriting",),
     ("reconfiguring", "relocating"),
     ("isolating",),
     ("configuring",),

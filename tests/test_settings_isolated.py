@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inner import LoadInner, ask, inside, value
 from isolation_sites import Site, _impatient, sites
-from trees import clean_imports, write_plugin
+from trees import clean_imports, write, write_plugin
 
 from flask_pluginkit import PEPError, PluginError, SettingError
 from flask_pluginkit.isolation.configuring import RemoteSettings, remote_settings
@@ -154,24 +154,91 @@ def test_configured_values_reach_it(sites: Callable[..., Site], tmp_path: Path) 
     assert show(sites(config=config)) == f"20 DOWN ['a', 'b'] {SECRET_TEXT}"
 
 
+SHARED_KEY = "PLUGINKIT_MAIL_SERVER_PASSWORD"
+ONE_TEXT = """
+from dataclasses import dataclass
+from flask_pluginkit import Settings
+@dataclass
+class Wishes:
+    {}
+def register(): return {{'settings': Settings(Wishes)}}
+"""
+ALIKE = {
+    "mail": ONE_TEXT.format("server_password: str = ''"),
+    "mail_server": ONE_TEXT.format("password: str = ''"),
+}
+
+
+@pytest.fixture
+def alike(sites: Callable[..., Site], tmp_path: Path) -> Callable[..., Site]:
+    """Makes a site with mail and mail_server, whose settings have the same key, which is set."""
+
+    def make(untrusted: str, **bodies: str) -> Site:
+        for name, body in (ALIKE | bodies).items():
+            write_plugin(tmp_path / "plugins", name, body)
+        return sites(config={SHARED_KEY: SECRET_TEXT}, isolation={untrusted: "process"})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("untrusted", "field", "trusted"),
+    [("mail_server", "password", "mail"), ("mail", "server_password", "mail_server")],
+)
 def test_the_setting_of_another_plugin_is_not_given_to_it(
-    sites: Callable[..., Site], tmp_path: Path
+    alike: Callable[..., Site],
+    caplog: pytest.LogCaptureFixture,
+    untrusted: str,
+    field: str,
+    trusted: str,
 ) -> None:
-    """One may be called so that a key of its own is that of a trusted plugin's secret."""
-    body = (
-        "from dataclasses import dataclass\nfrom flask_pluginkit import Settings\n@dataclass\n"
-        "class Wishes:\n    {}: str = ''\ndef register(): return {{'settings': Settings(Wishes)}}\n"
-    )
-    write_plugin(tmp_path / "plugins", "mail", body.format("server_password"))
-    write_plugin(tmp_path / "plugins", "mail_server", body.format("password"))
-    site = sites(
-        config={"PLUGINKIT_MAIL_SERVER_PASSWORD": SECRET_TEXT}, isolation={"mail_server": "process"}
-    )
-    assert site.row("mail").status.value == "active"
-    assert site.row("mail_server").status.value == "failed"
-    assert "PLUGINKIT_MAIL_SERVER_PASSWORD, which sets plugin 'mail'" in (
-        site.row("mail_server").reason
-    )
+    """Its name, or that of a field, may be such that its key is that of a trusted one's secret."""
+    site = alike(untrusted)
+    (row,) = site.manager.settings_of(untrusted)
+    assert (row.field, row.value, row.origin, row.key) == (field, "", "default", "")
+    words = f"{SHARED_KEY} is ignored: it may be meant for plugin {trusted!r}"
+    assert words in row.problem
+    assert words in caplog.text
+    (row,) = site.manager.settings_of(trusted)
+    assert (row.value, row.problem, row.key) == (SECRET_TEXT, "", SHARED_KEY)
+
+
+@pytest.mark.parametrize("body", ["raise RuntimeError", "def register(): return {}"])
+def test_the_setting_of_a_plugin_that_says_nothing_is_not_given_to_it(
+    alike: Callable[..., Site], body: str
+) -> None:
+    """What the other declares may be unknown: it may have failed, and be mended tomorrow."""
+    (row,) = alike("mail_server", mail=body).manager.settings_of("mail_server")
+    assert (row.value, row.origin) == ("", "default")
+
+
+def test_the_setting_of_a_disabled_plugin_is_not_given_to_it(
+    alike: Callable[..., Site], tmp_path: Path
+) -> None:
+    """It isn't even loaded."""
+    write(tmp_path / "plugins" / "mail" / "DISABLED", "")
+    site = alike("mail_server")
+    assert site.row("mail").status.value == "disabled"
+    (row,) = site.manager.settings_of("mail_server")
+    assert (row.value, row.origin) == ("", "default")
+
+
+def test_a_setting_whose_key_is_kept_for_another_can_be_stored(alike: Callable[..., Site]) -> None:
+    """What is stored names the plugin, so nothing is ambiguous."""
+    site = alike("mail_server")
+    site.manager.configure_plugin("mail_server", password="its own")
+    (row,) = site.manager.settings_of("mail_server")
+    assert (row.value, row.origin, row.problem) == ("its own", "stored", "")
+
+
+def test_a_required_setting_whose_key_is_kept_for_another_is_told_how_to_be_set(
+    alike: Callable[..., Site],
+) -> None:
+    """Not by the key that is ignored."""
+    needy = ONE_TEXT.format("password: str")
+    reason = alike("mail_server", mail_server=needy).row("mail_server").reason
+    assert "flask plugins set 'mail_server' password=..." in reason
+    assert "environment variable" not in reason
 
 
 def test_it_moves_to_a_process_and_back_with_its_values(

@@ -310,7 +310,7 @@ def test_a_file_that_may_not_be_read_is_a_problem(
         raise PermissionError(13, "Permission denied")
 
     file.touch()
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert problem(file).found == "no readable file (Permission denied)"
 
 

@@ -99,6 +99,16 @@ def test_a_project_is_complete(tmp_path: Path) -> None:
     assert [path.name for path in plugin_in(made).parent.iterdir()] == ["hello"]
 
 
+def test_what_is_written_for_developers_is_no_part_of_the_wheel(tmp_path: Path) -> None:
+    """How to translate the plugin is said in a file beside its translations."""
+    made = generate(template_projects.ONE, tmp_path)
+    project = tomllib.loads((made / "pyproject.toml").read_text(encoding="utf-8"))
+    (pattern,) = project["tool"]["hatch"]["build"]["targets"]["wheel"]["exclude"]
+    assert [path.relative_to(made).as_posix() for path in made.glob(pattern.lstrip("/"))] == [
+        "src/pluginkit_plugins/hello/translations/README.md"
+    ]
+
+
 def test_a_project_describes_itself(tmp_path: Path) -> None:
     """Entry point, license and author stand in pyproject.toml and in the plugin."""
     answers = {"name": "opening_hours", "author": "Zoë Ångström", "license": "Apache-2.0"}

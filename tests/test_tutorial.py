@@ -96,7 +96,7 @@ class Reader:
 
     def _write(self, block: Block) -> None:
         first, _, rest = block.text.partition("\n")
-        match = re.fullmatch(r"(?:# |<!-- )([\w./]+)(?:, (.+?))?(?: -->)?", first)
+        match = re.fullmatch(r"(?:# |{# )([\w./]+)(?:, (.+?))?(?: #})?", first)
         assert match is not None, f"where does this go? {first}"
         file, place = self.cwd / match[1], match[2]
         if place is None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from flask_pluginkit.finding import INIT, NAMESPACE
+from flask_pluginkit.durable import open_regular
+from flask_pluginkit.finding import INIT, NAMESPACE, PROJECT_PLACES
+from flask_pluginkit.source import names_a_plugin
 from flask_pluginkit.text import clean
 
 from .sources import Fault
@@ -23,7 +25,7 @@ MOST_PLUGINS: Final = 200
 _MOST_ENTRIES: Final = 10_000
 
 _NO_PLUGINS: Final = frozenset({"static", "templates", "tests", "docs", "build", "dist"})
-_BELOW: Final = ((f"src/{NAMESPACE}", NAMESPACE, "plugins"), ("src",), (".",))
+_BELOW: Final = ((*PROJECT_PLACES, "plugins"), ("src",), (".",))
 """Folders of a project in which plugins are looked for; by turns, until one has any."""
 
 
@@ -98,7 +100,7 @@ def find_places(path: Path, names: Names, *, is_installed: bool = False) -> Foun
     faults: list[Fault] = []
     project = _project(path, names, faults)
     is_package = _is_plugin(path)
-    if is_package and (path.parent.name in {NAMESPACE, "plugins"} or _says_plugin(path / INIT)):
+    if is_package and (path.parent.name in {NAMESPACE, "plugins"} or names_a_plugin(path / INIT)):
         return _one(path, names, faults)
     folders = _plugins_in(path, names, faults, project)
     if not folders:
@@ -181,17 +183,8 @@ def _children(location: Path, names: Names, faults: list[Fault]) -> Iterator[Pat
         elif not folder.name.isidentifier():
             if is_strict:
                 faults.append(_no_name(folder, names))
-        elif is_strict or _says_plugin(folder / INIT):
+        elif is_strict or names_a_plugin(folder / INIT):
             yield folder
-
-
-def _says_plugin(init: Path) -> bool:
-    """Tell whether a package outside of folders of plugins is one."""
-    try:
-        with init.open("rb") as file:
-            return b"__plugin_name__" in file.read(LARGEST_PROJECT_FILE)
-    except OSError:
-        return False
 
 
 def _refused_init(location: Path, names: Names) -> list[Fault]:
@@ -250,7 +243,7 @@ def _read(path: Path) -> str | None:
     if not _is_file(path):
         return None
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(LARGEST_PROJECT_FILE).decode("utf-8", "replace")
     except OSError:
         return ""

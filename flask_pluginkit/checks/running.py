@@ -23,6 +23,7 @@ from flask_pluginkit.finding import NAMESPACE
 
 from .codes import CODES
 from .places import Place
+from .remains import end_processes, remove
 from .reports import Finding
 from .sources import inside
 from .subjects import Subject
@@ -90,7 +91,8 @@ def _room() -> Iterator[Path]:
     try:
         yield Path(scratch.name)
     finally:
-        with suppress(RecursionError):  # folders in folders, a thousand deep
+        remove(Path(scratch.name))
+        with suppress(RecursionError):  # folders in folders, a thousand deep, that couldn't go
             scratch.cleanup()
 
 
@@ -156,10 +158,11 @@ def _run(room: Path, seconds: float) -> int | None:
             return None
         finally:
             _end(process)
+            end_processes(Path(home))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process, and what it started."""
+    """End a process, and what it started in its group."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

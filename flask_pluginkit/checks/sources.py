@@ -18,6 +18,7 @@ from typing import Final
 import jinja2
 from jinja2 import TemplateSyntaxError, nodes
 
+from flask_pluginkit.durable import open_regular
 from flask_pluginkit.exceptions import ManifestError
 from flask_pluginkit.source import LARGEST_SOURCE, parse_source, read_source
 from flask_pluginkit.text import clean, edit_distance_is_one, nearest
@@ -275,7 +276,7 @@ def _template_text(path: Path) -> str | _Unreadable:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             return _Unreadable("something that isn't a regular file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(LARGEST_TEMPLATE + 1)
         if len(data) > LARGEST_TEMPLATE:
             size = max(status.st_size, len(data))

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from jinja2 import Environment, TemplateError, nodes
 
+from flask_pluginkit.template_trees import calls_of
 from flask_pluginkit.text import clean
 
 EMITTERS: Final = {"emit_tep": "tep", "emit_dcp": "event"}
@@ -69,9 +70,8 @@ def _emissions_of(environment: Environment, name: str) -> Iterator[Emission]:
     source, _filename, _is_fresh = environment.loader.get_source(environment, name)
     if not any(emitter in source for emitter in EMITTERS):
         return  # most templates: parsing takes longer than looking
-    for call in environment.parse(source, name).find_all(nodes.Call):
-        if isinstance(call.node, nodes.Name) and call.node.name in EMITTERS:
-            yield _emission(call, call.node.name, name)
+    for function, call in calls_of(environment.parse(source, name), EMITTERS):
+        yield _emission(call, function, name)
 
 
 def _emission(call: nodes.Call, function: str, template: str) -> Emission:

@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 
 from flask_pluginkit.finding import INIT, NAMESPACE
 from flask_pluginkit.names import parse_name
+from flask_pluginkit.source import names_a_plugin
 from flask_pluginkit.text import UnusableText, clean, nearest
 
-from .overlooked import PASSED_OVER, Seen, names_a_plugin
+from .overlooked import PASSED_OVER, Seen
 from .places import ELSEWHERE, REFUSED, Place, Search
 
 DEEPEST: Final = 5

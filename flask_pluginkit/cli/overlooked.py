@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from flask_pluginkit.durable import open_regular
 from flask_pluginkit.finding import INIT
+from flask_pluginkit.source import names_a_plugin
 from flask_pluginkit.text import clean
 
 PASSED_OVER: Final = "passed over"
@@ -85,12 +85,3 @@ def nested_plugin(folder: Path) -> Path | None:
         if INIT in files and names_a_plugin(Path(place) / INIT):
             return Path(place)
     return None
-
-
-def names_a_plugin(init: Path) -> bool:
-    """Tell whether a file has the name of a plugin in it."""
-    try:
-        with open_regular(init) as file:
-            return b"__plugin_name__" in file.read(100_000)
-    except OSError:
-        return False

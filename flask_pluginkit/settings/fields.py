@@ -116,6 +116,7 @@ def key_of(plugin: str, field: str) -> str:
     return f"{prefix_of(plugin)}{field.upper()}"
 
 
+@lru_cache(maxsize=10_000)
 def prefix_of(plugin: str) -> str:
     """Return what the keys of a plugin's settings begin with."""
     name = re.sub(r"\W", "_", plugin)

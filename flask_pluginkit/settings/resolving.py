@@ -38,6 +38,12 @@ class Sources(Frozen, eq=False):
     """By field, in the form of JSON."""
     environ: Mapping[str, str]
     config: Mapping[str, Any]
+    foreign: tuple[tuple[str, str], ...] = ()
+    """What keys begin with that environment and configuration don't give it, and whose they are."""
+
+    def owner_of(self, key: str) -> str:
+        """Return the plugin that a key is kept for, empty if this one may have it."""
+        return next((name for prefix, name in self.foreign if key.startswith(prefix)), "")
 
     def __repr__(self) -> str:
         return f"Sources({', '.join(self.stored)})"
@@ -86,9 +92,9 @@ class Setting(Frozen):
     description: str
     is_secret: bool
     key: str
-    """What sets it in the environment, and in the application's configuration."""
+    """What sets it in the environment, and in the application's configuration; empty if nothing."""
     problem: str = ""
-    """Why its value can't be used, else empty."""
+    """Why what is set can't be used, else empty."""
 
 
 def inputs_of(plugin: str, declaration: Declaration, sources: Sources) -> tuple[object, ...]:
@@ -96,11 +102,24 @@ def inputs_of(plugin: str, declaration: Declaration, sources: Sources) -> tuple[
     found: list[object] = []
     for field in declaration.fields:
         key = key_of(plugin, field.name)
-        for source, name in (
-            (sources.stored, field.name), (sources.environ, key), (sources.config, key)
-        ):  # fmt: skip
-            found.append(source.get(name, _MISSING))
+        found.append(sources.stored.get(field.name, _MISSING))
+        is_ours = not sources.owner_of(key)
+        configured = (sources.environ, sources.config)
+        found.extend(source.get(key, _MISSING) if is_ours else _MISSING for source in configured)
     return tuple(found)
+
+
+def withheld(plugin: str, declaration: Declaration, sources: Sources) -> Iterator[tuple[str, str]]:
+    """Yield each field whose key is set and kept for another plugin, and in words that it is."""
+    for field in declaration.fields:
+        key = key_of(plugin, field.name)
+        other = sources.owner_of(key)
+        if other and (key in sources.environ or key in sources.config):
+            words = (
+                f"{key} is ignored: it may be meant for plugin {other!r}, and {plugin!r} isn't "
+                f"trusted; flask plugins set {plugin!r} {field.name}=... sets it"
+            )
+            yield field.name, words
 
 
 def are_same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
@@ -129,7 +148,7 @@ def resolve(
     for field in declaration.fields:
         origin, given = _given(plugin, field, sources)
         try:
-            values[field.name] = _read(plugin, field, origin, given)
+            values[field.name] = _read(plugin, field, origin, given, sources)
             origins[field.name] = origin
         except SettingError as error:
             problems.append(error)
@@ -151,14 +170,15 @@ def _given(plugin: str, field: Field, sources: Sources) -> tuple[Origin, object]
     key = key_of(plugin, field.name)
     if field.name in sources.stored:
         return Origin.STORED, sources.stored[field.name]
-    if key in sources.environ:
-        return Origin.ENVIRONMENT, sources.environ[key]
-    if key in sources.config:
-        return Origin.CONFIGURATION, sources.config[key]
+    if not sources.owner_of(key):
+        if key in sources.environ:
+            return Origin.ENVIRONMENT, sources.environ[key]
+        if key in sources.config:
+            return Origin.CONFIGURATION, sources.config[key]
     return (Origin.UNSET if field.is_required else Origin.DEFAULT), field.default
 
 
-def _read(plugin: str, field: Field, origin: Origin, given: Any) -> Value:
+def _read(plugin: str, field: Field, origin: Origin, given: Any, sources: Sources) -> Value:
     key, name = key_of(plugin, field.name), field.name
     try:
         match origin:
@@ -174,7 +194,8 @@ def _read(plugin: str, field: Field, origin: Origin, given: Any) -> Value:
                 return field.default
     except UnusableText as error:
         found, expected = _found(error.found, origin, key), error.expected
-    raise SettingError(plugin, name, found, expected, _advice(plugin, name, origin, key))
+    advice = _advice(plugin, name, origin, "" if sources.owner_of(key) else key)
+    raise SettingError(plugin, name, found, expected, advice)
 
 
 def _found(found: str, origin: Origin, key: str) -> str:
@@ -195,18 +216,21 @@ def _advice(plugin: str, name: str, origin: Origin, key: str) -> str:
             return f"take it away (flask plugins unset {plugin!r} {name}), or {change}"
         case Origin.ENVIRONMENT | Origin.CONFIGURATION:
             return f"set {key} to such a value, or {change}"
-    return f"{change}, or set the environment variable or configuration {key}"
+    return f"{change}, or set the environment variable or configuration {key}" if key else change
 
 
 def explain(plugin: str, declaration: Declaration, sources: Sources) -> Iterator[Setting]:
     """Yield a row for each field; a value that can't be used is one with a problem."""
+    ignored = dict(withheld(plugin, declaration, sources))
     for field in declaration.fields:
         origin, given = _given(plugin, field, sources)
-        value, problem = None, ""
+        key = key_of(plugin, field.name)
+        value, problem = None, "" if origin is Origin.STORED else ignored.get(field.name, "")
         try:
-            value = _read(plugin, field, origin, given)
+            value = _read(plugin, field, origin, given, sources)
         except SettingError as error:
-            problem = f"found {error.found}, expected {error.expected}; {error.advice}"
+            wrong = f"found {error.found}, expected {error.expected}; {error.advice}"
+            problem = problem or wrong
         yield Setting(
             field=field.name,
             type=field.words,
@@ -215,7 +239,7 @@ def explain(plugin: str, declaration: Declaration, sources: Sources) -> Iterator
             default=visible(field, field.default),
             description=field.description,
             is_secret=field.is_secret,
-            key=key_of(plugin, field.name),
+            key="" if sources.owner_of(key) else key,
             problem=problem,
         )
     for name in sorted(sources.stored.keys() - set(declaration.names)):

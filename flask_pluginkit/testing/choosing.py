@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from flask_pluginkit.discovery import Candidate, discover
-from flask_pluginkit.finding import NAMESPACE
+from flask_pluginkit.finding import NAMESPACE, PROJECT_PLACES
 from flask_pluginkit.manifest import Manifest, read_manifest
-
-PLACES: Final = (f"src/{NAMESPACE}", NAMESPACE)
-"""Where a project has its plugins, below the folder of its configuration."""
 
 OPTION: Final = "pluginkit_plugins"
 
@@ -50,7 +47,7 @@ def only(root: Path) -> str:
         ChoiceError: it has none, or several.
 
     """
-    names = sorted({name for place in PLACES for name in _below(root / place)})
+    names = sorted({name for place in PROJECT_PLACES for name in _below(root / place)})
     if len(names) == 1:
         return names[0]
     if names:
@@ -60,9 +57,9 @@ def only(root: Path) -> str:
             "fixture `plugin_name` of your own chooses in one module"
         )
     raise ChoiceError(
-        f"no plugin is in {' or '.join(f'{place}/' for place in PLACES)} below {root}: name the "
-        f"one to test by `{OPTION} = <name>` in pytest's configuration (the name of an installed "
-        "plugin or of a package, or the path of a folder), or by a fixture `plugin_name`"
+        f"no plugin is in {' or '.join(f'{place}/' for place in PROJECT_PLACES)} below {root}: "
+        f"name the one to test by `{OPTION} = <name>` in pytest's configuration (the name of an "
+        "installed plugin or of a package, or the path of a folder), or by a fixture `plugin_name`"
     )
 
 
@@ -95,7 +92,7 @@ def choose(root: Path, given: str) -> Chosen:
             return _usable(row)
     raise ChoiceError(
         f"no plugin {given!r} is found: looked at what is installed, and below {root} in "
-        f"{' and '.join(f'{place}/' for place in PLACES)}"
+        f"{' and '.join(f'{place}/' for place in PROJECT_PLACES)}"
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from flask import render_template
 from jinja2 import TemplateNotFound, TemplateSyntaxError, nodes
 
 from flask_pluginkit.kinds import FILE_SUFFIXES
+from flask_pluginkit.template_trees import calls_of, references_of
 
 from .exercising import handled, paths
 from .hosts import known_names, needed_arguments, slot_values
@@ -64,22 +65,17 @@ def uncompiled(running: Running) -> Iterator[str]:
 
 def _unresolved(running: Running, name: str, tree: nodes.Template) -> Iterator[str]:
     environment = running.app.jinja_env
-    kinds = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
-    for node in tree.find_all(kinds):
-        template: Any = getattr(node, "template", None)
-        if not isinstance(template, nodes.Const) or getattr(node, "ignore_missing", False):
-            continue
-        for reference in [template.value] if isinstance(template.value, str) else ():
-            try:
-                environment.get_template(environment.join_path(reference, name))
-            except TemplateNotFound:
-                yield (
-                    f"templates/{name.partition(':')[2]}, line {node.lineno}: no template "
-                    f"{reference!r}; if the host has it, make a fixture `plugin_host` that "
-                    "returns a factory of a host with it"
-                )
-            except TemplateSyntaxError:
-                continue  # told of where it stands
+    for reference, line in references_of(tree):
+        try:
+            environment.get_template(environment.join_path(reference, name))
+        except TemplateNotFound:
+            yield (
+                f"templates/{name.partition(':')[2]}, line {line}: no template "
+                f"{reference!r}; if the host has it, make a fixture `plugin_host` that "
+                "returns a factory of a host with it"
+            )
+        except TemplateSyntaxError:
+            continue  # told of where it stands
 
 
 def missing_assets(running: Running) -> Iterator[str]:
@@ -91,9 +87,7 @@ def missing_assets(running: Running) -> Iterator[str]:
             tree = running.app.jinja_env.parse(path.read_text(encoding="utf-8"))
         except TemplateSyntaxError:
             continue
-        for call in tree.find_all(nodes.Call):
-            if not isinstance(call.node, nodes.Name) or call.node.name != "emit_assets":
-                continue
+        for _function, call in calls_of(tree, {"emit_assets"}):
             match [one.value for one in call.args if isinstance(one, nodes.Const)]:
                 case [str(plugin), str(file), *_] if plugin == running.name:
                     if not (folder / file).is_file():

@@ -18,6 +18,7 @@ from flask_pluginkit.checks.sources import TemplateFile
 from flask_pluginkit.checks.subjects import Subject
 from flask_pluginkit.isolation.answers.fragments import TAGS
 from flask_pluginkit.permissions import bracketed, is_below
+from flask_pluginkit.template_trees import calls_of
 from flask_pluginkit.text import UnusableText, describe
 
 from .hooks import REQUESTERS
@@ -264,11 +265,10 @@ def _page(subject: Subject, template: TemplateFile) -> Iterator[Need]:
 
 
 def _assets(template: TemplateFile) -> Iterator[tuple[nodes.Call, str]]:
-    for call in template.tree.find_all(nodes.Call):
-        if isinstance(call.node, nodes.Name) and call.node.name == "emit_assets":
-            match call.args:
-                case [nodes.Const(), nodes.Const(value=str() as name), *_]:
-                    yield call, name
+    for _function, call in calls_of(template.tree, {"emit_assets"}):
+        match call.args:
+            case [nodes.Const(), nodes.Const(value=str() as name), *_]:
+                yield call, name
 
 
 # ---- what isn't needed -----------------------------------------------------------------------

@@ -14,6 +14,7 @@ from flask_pluginkit.checks.modules import Module, argument, keyword
 from flask_pluginkit.checks.reports import Finding
 from flask_pluginkit.checks.sources import TemplateFile
 from flask_pluginkit.checks.subjects import Subject
+from flask_pluginkit.template_trees import calls_of, references_of
 from flask_pluginkit.text import clean, describe, edit_distance_is_one, nearest
 
 MOST_COMPARED: Final = 200
@@ -28,8 +29,6 @@ _RENDERERS: Final = frozenset(
     }
 )
 _URL_FOR: Final = frozenset({"flask.url_for", "flask.helpers.url_for"})
-
-Reference = nodes.Extends | nodes.Include | nodes.Import | nodes.FromImport
 
 
 def check_references(subject: Subject) -> Iterator[Finding]:
@@ -76,34 +75,17 @@ def _is_render(subject: Subject, module: Module, call: ast.Call) -> bool:
 def _in_template(
     subject: Subject, template: TemplateFile, endpoints: _Endpoints
 ) -> Iterator[Finding]:
-    for reference in template.tree.find_all(
-        (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
-    ):
-        for name in _names(reference):
-            if (reason := _missing_reference(subject, name)) is not None:
-                yield subject.in_template("PK104", template, reference.lineno, reason, name)
-    for call in template.tree.find_all(nodes.Call):
-        if not isinstance(call.node, nodes.Name):
-            continue
-        word = call.node.name
+    for name, line in references_of(template.tree):
+        if (reason := _missing_reference(subject, name)) is not None:
+            yield subject.in_template("PK104", template, line, reason, name)
+    for word, call in calls_of(template.tree, {"emit_assets", "url_for"}):
         given = [each.value if isinstance(each, nodes.Const) else None for each in call.args[:2]]
         if word == "emit_assets":
             code, reason = "PK105", _missing_asset(subject, given)
-        elif word == "url_for":
-            code, reason = "PK106", endpoints.missing(next(iter(given), None))
         else:
-            continue
+            code, reason = "PK106", endpoints.missing(next(iter(given), None))
         if reason is not None:
             yield subject.in_template(code, template, call.lineno, reason, word)
-
-
-def _names(reference: nodes.Node) -> Iterator[str]:
-    """Yield the template names that stand in a reference, where none of several would do."""
-    if getattr(reference, "ignore_missing", False):
-        return
-    found = getattr(reference, "template", None)
-    if isinstance(found, nodes.Const) and isinstance(found.value, str):
-        yield found.value
 
 
 def _missing_template(subject: Subject, name: object) -> str | None:
