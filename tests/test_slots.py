@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -324,15 +325,28 @@ def test_a_slot_that_emits_itself_with_data_ends_with_them(host: Host) -> None:
     assert emitted(host, tree=["a", ["b", ["c"]], ["d"]]) == "(a(b(c))(d))"
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Finalise nothing of other tests where the stack ends: that fails, and is told as a fault."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def test_slots_that_emit_themselves_for_ever_are_faults(
     host: Host, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Two such parts would double the work at each level, and never end."""
     fill(host, "{{ emit_tep('s') }}", "{{ emit_tep('s') }}", "fine")
     host.start(strict=False)
-    assert emitted(host) == "fine"
+    with collector_paused():
+        assert emitted(host) == "fine"
     assert host.row("a0").counts["tep s"][1] == 1
-    assert len(caplog.records) == 2
+    # a slow machine logs that it took its time, too
+    assert sum(record.levelno == logging.ERROR for record in caplog.records) == 2
 
 
 def test_a_host_with_jinja_options_of_its_own(host: Host) -> None:
