@@ -131,18 +131,26 @@ def check(
     names = Names((base or Path.cwd()).absolute())
     with ExitStack() as stack:
         if is_packed:
-            if not is_archive(start):
-                message = "expected a folder, a wheel (.whl) or an sdist (.tar.gz)"
-                raise ParamError(f"{describe(start.name)} can't be checked: {message}")
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pluginkit")))
-            folder = folder.resolve()
-            faults = unpack(start, folder, names.shown(start.absolute()))
-            names = Names(folder, (folder, names.shown(start.absolute())))
-            found = find_places(folder, names, is_installed=start.suffix == ".whl")
-            found = Found(places=found.places, faults=(*faults, *found.faults))
+            found = _found_in_archive(start, names, stack)
         else:
             found = find_places(start.absolute(), names)
         return _checked(found, options)
+
+
+def _found_in_archive(archive: Path, names: Names, stack: ExitStack) -> Found:
+    """Return the plugins of an archive, which is unpacked until `stack` is closed.
+
+    Raises `ParamError` for a file that isn't an archive.
+    """
+    if not is_archive(archive):
+        message = "expected a folder, a wheel (.whl) or an sdist (.tar.gz)"
+        raise ParamError(f"{describe(archive.name)} can't be checked: {message}")
+    shown = names.shown(archive.absolute())
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pluginkit"))).resolve()
+    faults = unpack(archive, folder, shown)
+    inside = Names(folder, (folder, shown))
+    found = find_places(folder, inside, is_installed=archive.suffix == ".whl")
+    return Found(places=found.places, faults=(*faults, *found.faults))
 
 
 def _checked(found: Found, options: Options) -> Report:
