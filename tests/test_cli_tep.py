@@ -59,7 +59,7 @@ def test_places_and_order_are_told(site: Host) -> None:
 def test_what_nobody_emits_and_what_nobody_fills_is_marked(site: Host) -> None:
     """A misspelt name is one of each."""
     lines = invoke(site.app, "tep").stdout.splitlines()
-    assert lines[lines.index("slot lost") + 1] == "  ! no template emits it"
+    assert lines[lines.index("slot lost") + 1] == "  ! no template file emits it"
     assert lines[lines.index("slot foot") + 1 :][:2] == [
         "  emitted in page.html:3 (files only)",
         "  - nobody fills it",

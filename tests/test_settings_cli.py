@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from commands import invoke
 from hosts import Host, clean_imports, host
 
 from flask_pluginkit import cli
@@ -167,8 +168,7 @@ def test_a_plugin_that_is_still_out_is_told(host: Host) -> None:
         .replace("words: tuple[str, ...] = ()", ""),
     )
     host.start(strict=False)
-    runner = host.app.test_cli_runner()
-    done = runner.invoke(cli.plugins, ["set", "hello", "limit=5"])
+    done = invoke(host.app, "set", "hello", "limit=5")
     assert done.exit_code == 0
     assert "hello is failed" in done.stderr
     assert "setting token: found nothing" in done.stderr

@@ -260,6 +260,40 @@ def test_values_reach_what_they_are_for(tmp_path: Path) -> None:
         assert "data-event" not in running.client().get("/").text
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "any(red,blue):x", "string(length=2):x", "string(minlength=9):x", "int(min=5,max=9):x",
+        "int(fixed_digits=3):x", "float(max=1):x", "uuid:x", "path:x",
+    ],
+)  # fmt: skip
+def test_pages_are_reached_whatever_their_arguments_are(tmp_path: Path, part: str) -> None:
+    """What is made up is such as the converter takes."""
+    rule = f"{{'rule': '/hello/<{part}>', 'endpoint': 'page', 'view_func': lambda x: 1 / 0}}"
+    with made(tmp_path, f"def register():\n    return {{'vep': {rule}}}\n") as running:
+        (told,) = exercising.routes(running)
+    assert "ZeroDivisionError" in told
+
+
+def test_a_page_whose_address_cant_be_made_up_is_told(tmp_path: Path) -> None:
+    """Rather than passed over."""
+    body = (
+        "from werkzeug.routing import BaseConverter\n"
+        "class Odd(BaseConverter):\n"
+        "    regex = 'q{3}'\n"
+        "def on_app_ready(app):\n"
+        "    app.url_map.converters['odd'] = Odd\n"
+        "    app.add_url_rule('/hello/<odd:x>', 'page', lambda x: x)\n"
+        "def register():\n"
+        "    return {}\n"
+    )
+    with made(tmp_path, body) as running:
+        (told,) = exercising.routes(running)
+    assert told.startswith("GET /hello/<odd:x> (page): no address could be made up; say what")
+    with made(tmp_path, body, values={"page": {"x": "qqq"}}) as running:
+        assert list(exercising.routes(running)) == []
+
+
 def test_a_plugin_may_have_the_front_page(tmp_path: Path) -> None:
     """The small host has none of its own then."""
     body = VIEW + (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MANY: Final = 500
 """From so many templates on, a terminal shows how far reading them is."""
 
-NOBODY_EMITS: Final = "no template emits it"
+NOBODY_EMITS: Final = "no template file emits it"
 NOBODY_FILLS: Final = "nobody fills it"
 
 

@@ -14,15 +14,10 @@ from werkzeug.exceptions import HTTPException, default_exceptions
 
 from flask_pluginkit.points import ErrorHandler, Named
 
+from .arguments import argument_for
 from .hosts import given_to, needed_arguments, slot_values
 from .placeholders import HARMLESS, Placeholder
 from .sites import Running
-
-_BY_CONVERTER: Final = {
-    "IntegerConverter": 1,
-    "FloatConverter": 1.5,
-    "UUIDConverter": "00000000-0000-4000-8000-000000000000",
-}
 
 GIVE: Final = "say what the host hands to it: a fixture `plugin_values` that returns {{{!r}: ...}}"
 
@@ -47,26 +42,41 @@ def routes(running: Running) -> Iterator[str]:
         answered = _answer(running, path)
         if isinstance(answered, str):
             yield f"GET {path} ({endpoint}): {answered}"
+    for rule in _pages(running):
+        if _address(running, rule, HARMLESS) is None:
+            yield f"GET {rule.rule} ({rule.endpoint}): no address could be made up; " + GIVE.format(
+                rule.endpoint
+            )
 
 
 def paths(running: Running, text: str = HARMLESS) -> Iterator[tuple[str, str]]:
     """Yield an address and the endpoint of each page of the plugin."""
-    values = running.plan.values
+    for rule in _pages(running):
+        if (path := _address(running, rule, text)) is not None:
+            yield path, rule.endpoint
+
+
+def _pages(running: Running) -> Iterator[Any]:
     running.app.url_map.update()
     for route in running.manager.snapshot.routes:
-        rule = route.rule
-        methods = rule.methods
-        if route.owner != running.name or (methods is not None and "GET" not in methods):
-            continue
-        names = rule.arguments - set(rule.defaults or ())
-        kinds = {name: type(rule._converters[name]).__name__ for name in names}  # noqa: SLF001
-        given: dict[str, Any]
-        given = {name: _BY_CONVERTER.get(kinds[name], text) for name in names}
-        said = values.get(rule.endpoint)
-        given |= said if isinstance(said, Mapping) else {}
+        methods = route.rule.methods
+        if route.owner == running.name and (methods is None or "GET" in methods):
+            yield route.rule
+
+
+def _address(running: Running, rule: Any, text: str) -> str | None:
+    """Return an address that a rule answers, None if there is no telling which."""
+    names = rule.arguments - set(rule.defaults or ())
+    given = {name: argument_for(rule._converters[name], text) for name in names}  # noqa: SLF001
+    said = running.plan.values.get(rule.endpoint)
+    given |= said if isinstance(said, Mapping) else {}
+    if None in given.values():
+        return None
+    try:
         built = rule.build(given, append_unknown=False)
-        if built is not None:
-            yield built[1], rule.endpoint
+    except Exception:  # noqa: BLE001 - converters are anybody's code
+        return None
+    return None if built is None else str(built[1])
 
 
 def _answer(running: Running, path: str) -> str | int:
