@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from blinker import Signal
+from collecting import collector_paused
 from flask import Flask, before_render_template, g, render_template_string, template_rendered
 from hosts import Host, clean_imports, host
 from jinja2 import pass_context
@@ -323,17 +323,6 @@ def test_a_slot_that_emits_itself_with_data_ends_with_them(host: Host) -> None:
     fill(host, part)
     host.start()
     assert emitted(host, tree=["a", ["b", ["c"]], ["d"]]) == "(a(b(c))(d))"
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Finalise nothing of other tests where the stack ends: that fails, and is told as a fault."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def test_slots_that_emit_themselves_for_ever_are_faults(
