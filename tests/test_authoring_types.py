@@ -177,6 +177,21 @@ GOOD = {
 }
 
 BAD = {
+    "a_filter_of_nothing": """
+        @plugin.filter
+        def shout() -> str:
+            return "!"
+        """,
+    "a_test_of_nothing": """
+        @plugin.test
+        def odd() -> bool:
+            return True
+        """,
+    "a_position_that_there_isnt": """
+        @plugin.dcp("counter", "middle")
+        def count() -> str:
+            return "1"
+        """,
     "a_view_that_answers_nothing": """
         @plugin.get("/")
         def view() -> None: ...

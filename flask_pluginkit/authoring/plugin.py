@@ -183,7 +183,7 @@ class Plugin(Views, Pages):
     # ---- everything else ----------------------------------------------------------------------
 
     def dcp(
-        self, event: str, position: str = "right"
+        self, event: str, position: types.Position = "right"
     ) -> Callable[[types.Connection], types.Connection]:
         """Add the function to a dynamic connection point of the host (dcp).
 

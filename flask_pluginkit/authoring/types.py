@@ -7,7 +7,7 @@ so what an editor knows of it stays. ``async`` ones are meant too, where Flask c
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Concatenate, Literal, Protocol, TypeAlias, TypeVar
 
 from flask import Response
 from flask.typing import ResponseReturnValue
@@ -27,6 +27,9 @@ PartResult: TypeAlias = "str | HasHTML | None"
 DcpResult: TypeAlias = "str | bytes | HasHTML | int | float | list[Any] | tuple[Any, ...] | None"
 """What a function at a dynamic connection point returns; it is joined as text."""
 
+Position: TypeAlias = Literal["left", "right", "before", "after"]
+"""Where a function at a dynamic connection point stands among others (`kinds.POSITIONS`)."""
+
 Answer: TypeAlias = "ResponseReturnValue | None"
 
 View = TypeVar("View", bound=Callable[..., "ResponseReturnValue | Awaitable[ResponseReturnValue]"])
@@ -34,8 +37,8 @@ Part = TypeVar("Part", bound=Callable[..., "PartResult | Awaitable[PartResult]"]
 Before = TypeVar("Before", bound=Callable[[], "Answer | Awaitable[Answer]"])
 After = TypeVar("After", bound=Callable[[Response], "Response | Awaitable[Response]"])
 Teardown = TypeVar("Teardown", bound=Callable[["BaseException | None"], "Awaitable[None] | None"])
-Filter = TypeVar("Filter", bound=Callable[..., Any])
-Test = TypeVar("Test", bound=Callable[..., "bool | Awaitable[bool]"])
+Filter = TypeVar("Filter", bound=Callable[Concatenate[Any, ...], Any])
+Test = TypeVar("Test", bound=Callable[Concatenate[Any, ...], "bool | Awaitable[bool]"])
 Global = TypeVar("Global", bound=Callable[..., Any])
 Variables = TypeVar(
     "Variables", bound=Callable[[], "Mapping[str, Any] | Awaitable[Mapping[str, Any]]"]
