@@ -142,3 +142,9 @@ def test_calls_are_found_wherever_they_stand() -> None:
     found = find_emissions(environment, ["a"]).found
     assert {each.name for each in found} == {"macro", "loop", "argument", None}
     assert {each.only for each in found if each.name == "argument"} == {"code only"}
+
+
+def test_an_application_without_slots_is_told_so(host: Host) -> None:
+    """Rather than shown nothing."""
+    host.start(strict=False, live=False)
+    assert invoke(host.app, "tep").output.startswith("no slots: no template file emits one")

@@ -56,6 +56,8 @@ def tep(slot: str | None, as_json: bool) -> None:
         return
     for line in _lines(slots, terminal_width()):
         say(line)
+    if not slots:
+        say("no slots: no template file emits one, and no active plugin fills one")
     if slot is None:
         for line in _remarks(emissions, terminal_width()):
             click.echo(line, err=True)
