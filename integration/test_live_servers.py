@@ -96,6 +96,7 @@ def test_a_graceful_reload_loses_nothing(tmp_path: Path, tell: Callable[[str], N
                 old = set(site.states())
                 site.server.send_signal(signal.SIGHUP)
                 wait_until(lambda before=old: not before & set(site.states()))  # type: ignore[misc]
+            wait_until(lambda: len(load.answers) > 400)  # each page is seen with either state
         tell(f"{len(load.answers)} answers, {len(switches)} switches, {ROUNDS} reloads")
         assert_right(load, switches)
         assert_all_are_known(site)
