@@ -169,9 +169,7 @@ def _read(wish: Wish, declaration: Declaration) -> dict[str, Any]:
 def _require_active(wish: Wish, rows: Iterable[Loading], *, was_active: bool) -> None:
     """Raise if the change takes the plugin out, or if it doesn't want these values."""
     row = next((row for row in rows if row.name == wish.plugin), None)
-    if row is None:
-        return
-    if was_active and not row.is_active:
+    if row is not None and was_active and not row.is_active:
         raise row.error or PluginError(row.reason)
 
 
